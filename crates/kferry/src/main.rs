@@ -1,0 +1,2 @@
+//! The kferry command line.
+fn main() {}
