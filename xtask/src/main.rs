@@ -1,2 +1,37 @@
-//! `cargo xtask`.
-fn main() {}
+//! `cargo xtask`: the one entry to everything that builds, checks, measures and releases kferry.
+
+mod kafka_command;
+mod output;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Everything that builds, checks, measures and releases kferry"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Fetch or start a real Kafka release (needs a JDK and Maven).
+    #[command(subcommand)]
+    Kafka(kafka_command::KafkaVerb),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().verb {
+        Verb::Kafka(verb) => kafka_command::run(verb),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

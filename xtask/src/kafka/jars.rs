@@ -1,0 +1,98 @@
+//! Fetching a release's jars by Maven into the cache, once.
+
+use super::Release;
+use crate::workspace;
+use anyhow::{Context, Result, bail};
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The directory of the release's jars, fetched first if need be.
+///
+/// The directory appears under its name only when it is whole, so an aborted fetch is repeated; a lock file lets
+/// parallel callers wait for the first.
+///
+/// # Errors
+/// When Maven is missing or fails, or the cache cannot be written.
+pub fn fetch(release: Release) -> Result<PathBuf> {
+    let jars = workspace::kafka_cache().join(release.number());
+    if jars.is_dir() {
+        return Ok(jars);
+    }
+    let _lock = lock(release.number())?;
+    if !jars.is_dir() {
+        let unfinished = jars.with_file_name(format!("{release}.unfinished"));
+        copy_dependencies(release, &unfinished)
+            .with_context(|| format!("fetching the jars of Kafka {release}"))?;
+        fs::rename(&unfinished, &jars)?;
+    }
+    Ok(jars)
+}
+
+/// The class path of the release, jars fetched first if need be.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn class_path(release: Release) -> Result<String> {
+    let jars = fetch(release)?;
+    // The star is expanded by Java.
+    Ok(jars.join("*").display().to_string())
+}
+
+/// Holds the cache's lock called `name` until the file is dropped.
+pub(super) fn lock(name: &str) -> Result<File> {
+    let cache = workspace::kafka_cache();
+    fs::create_dir_all(&cache).with_context(|| format!("creating {}", cache.display()))?;
+    let path = cache.join(format!("{name}.lock"));
+    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    file.lock().with_context(|| format!("locking {}", path.display()))?;
+    Ok(file)
+}
+
+fn copy_dependencies(release: Release, directory: &Path) -> Result<()> {
+    if directory.exists() {
+        fs::remove_dir_all(directory)?;
+    }
+    fs::create_dir_all(directory)?;
+    let pom = directory.join("pom.xml");
+    fs::write(&pom, pom_text(release)?)?;
+    let output = Command::new("mvn")
+        .args(["-q", "-B", "-f"])
+        .arg(&pom)
+        .arg("dependency:copy-dependencies")
+        .arg(format!("-DoutputDirectory={}", directory.display()))
+        .output()
+        .context("running mvn (Maven is needed to fetch Kafka)")?;
+    if !output.status.success() {
+        bail!(
+            "mvn ended with {}:\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(())
+}
+
+fn pom_text(release: Release) -> Result<String> {
+    let mut text = String::from(
+        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
+         <groupId>kferry</groupId><artifactId>kafka-jars</artifactId><version>1</version>\
+         <packaging>pom</packaging><dependencies>\n",
+    );
+    for coordinates in release.coordinates() {
+        let mut parts = coordinates.split(':');
+        let (Some(group), Some(artifact), Some(version)) =
+            (parts.next(), parts.next(), parts.next())
+        else {
+            bail!("malformed Maven coordinates {coordinates}");
+        };
+        writeln!(
+            text,
+            "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>"
+        )?;
+    }
+    text.push_str("</dependencies></project>\n");
+    Ok(text)
+}
