@@ -5,10 +5,15 @@
 //! batches are read by our own walker. Sockets, TLS, deadlines and caches are the client's.
 
 pub mod check;
+pub mod compression;
+pub mod crc;
 pub mod error_code;
 pub mod frame;
 pub mod message;
 pub mod produce;
+pub mod record;
+pub mod sasl;
+pub mod secret;
 pub mod versions;
 
 pub use error_code::{ErrorCode, Retry};
