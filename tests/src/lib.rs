@@ -1,1 +1,9 @@
-//! Behaviour tests.
+//! Behaviour tests: one integration crate, one binary, so that everything links once.
+//!
+//! Tests of real brokers stand behind the feature `real-kafka`: `cargo xtask integration` runs them.
+
+pub mod java;
+pub mod segments;
+
+#[cfg(all(test, feature = "real-kafka"))]
+mod oracle_tests;

@@ -3,4 +3,5 @@
 //! The library part is [`kafka`] (used by the integration tests as well); the verbs are in the binary.
 
 pub mod kafka;
+pub mod schema;
 pub mod workspace;

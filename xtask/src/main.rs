@@ -21,11 +21,18 @@ enum Verb {
     /// Fetch or start a real Kafka release (needs a JDK and Maven).
     #[command(subcommand)]
     Kafka(kafka_command::KafkaVerb),
+    /// Generate the tables of the structural check from Kafka's message schemas (needs a JDK and Maven).
+    Schema {
+        /// Change nothing: fail when the committed tables are not up to date.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().verb {
         Verb::Kafka(verb) => kafka_command::run(verb),
+        Verb::Schema { check } => xtask::schema::run(check),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@ use crate::workspace;
 use anyhow::{Context, Result, bail};
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -38,6 +39,42 @@ pub fn class_path(release: Release) -> Result<String> {
     let jars = fetch(release)?;
     // The star is expanded by Java.
     Ok(jars.join("*").display().to_string())
+}
+
+/// The directory of the class files of one Java source, compiled against the jars of `release` unless that was done
+/// before with the same text.
+///
+/// # Errors
+/// As [`fetch`], and when `javac` refuses the source.
+pub fn compile(release: Release, source: &Path) -> Result<PathBuf> {
+    let text = fs::read(source).with_context(|| format!("reading {}", source.display()))?;
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    let stem = source.file_stem().unwrap_or_default().to_string_lossy();
+    let name = format!("{stem}-{release}-{:016x}", hasher.finish());
+    let classes = workspace::kafka_cache().join(&name);
+    if classes.is_dir() {
+        return Ok(classes);
+    }
+    let class_path = class_path(release)?;
+    let _lock = lock(&format!("{stem}-{release}"))?;
+    if !classes.is_dir() {
+        let unfinished = classes.with_file_name(format!("{name}.unfinished"));
+        fs::create_dir_all(&unfinished)?;
+        let mut command = Command::new(workspace::jdk_tool("javac"));
+        command.args(["-nowarn", "-Xlint:none", "-encoding", "UTF-8", "-cp", &class_path, "-d"]);
+        let output = command
+            .arg(&unfinished)
+            .arg(source)
+            .output()
+            .context("running javac (a JDK is needed)")?;
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            bail!("javac refuses {} with the jars of Kafka {release}:\n{errors}", source.display());
+        }
+        fs::rename(&unfinished, &classes)?;
+    }
+    Ok(classes)
 }
 
 /// Holds the cache's lock called `name` until the file is dropped.
