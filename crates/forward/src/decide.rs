@@ -153,7 +153,11 @@ fn decide_v2(
             aborted.handle_abort(header.producer_id);
         }
         let is_past = header.last_offset() < position.0;
-        return Ok(Decision::Drop(if is_past { DropReason::BeforePosition } else { DropReason::Control }));
+        return Ok(Decision::Drop(if is_past {
+            DropReason::BeforePosition
+        } else {
+            DropReason::Control
+        }));
     }
     Ok(if header.last_offset() < position.0 {
         Decision::Drop(DropReason::BeforePosition)
@@ -191,3 +195,6 @@ fn decide_legacy(batch: &LegacyBatch, position: SourceOffset) -> Decision {
         Decision::Rebuild(RebuildReason::LegacyFormat)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@
 //! be copied, or with a source that was truncated, is left to `replicate`.
 
 mod offset;
+#[cfg(test)]
+mod testing;
 
 pub mod decide;
 pub mod patch;

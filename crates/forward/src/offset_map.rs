@@ -101,7 +101,11 @@ impl OffsetMap {
     /// A map that begins at a lane's start position and at the end of its target partition.
     /// At most `segments_max` drained segments (at least one) stay in memory.
     #[must_use]
-    pub fn new(source_start: SourceOffset, target_start: TargetOffset, segments_max: usize) -> Self {
+    pub fn new(
+        source_start: SourceOffset,
+        target_start: TargetOffset,
+        segments_max: usize,
+    ) -> Self {
         Self {
             segments: VecDeque::new(),
             source_next: source_start,
@@ -148,10 +152,16 @@ impl OffsetMap {
                 self.push_new(rest);
                 break;
             }
-            let conflict = MapConflict { segment, source_next: self.source_next, target_next: self.target_next };
-            let index = self.segments.partition_point(|known| known.source_end() <= rest.source_start);
+            let conflict = MapConflict {
+                segment,
+                source_next: self.source_next,
+                target_next: self.target_next,
+            };
+            let index =
+                self.segments.partition_point(|known| known.source_end() <= rest.source_start);
             let known = self.segments.get(index).ok_or(conflict)?;
-            if rest.source_start < known.source_start || known.target_at_or_after(rest.source_start) != rest.target_start
+            if rest.source_start < known.source_start
+                || known.target_at_or_after(rest.source_start) != rest.target_start
             {
                 return Err(conflict);
             }
@@ -194,7 +204,9 @@ impl OffsetMap {
         match self.segments.get(index) {
             None if self.segments.is_empty() && self.has_evicted => Lookup::Evicted,
             None => Lookup::At(self.target_next),
-            Some(first) if index == 0 && self.has_evicted && source < first.source_start => Lookup::Evicted,
+            Some(first) if index == 0 && self.has_evicted && source < first.source_start => {
+                Lookup::Evicted
+            }
             Some(known) => Lookup::At(known.target_at_or_after(source)),
         }
     }
@@ -209,7 +221,9 @@ impl OffsetMap {
         match self.segments.get(index) {
             None if self.segments.is_empty() && self.has_evicted => Lookup::Evicted,
             None => Lookup::At(self.source_next),
-            Some(first) if index == 0 && self.has_evicted && target < first.target_start => Lookup::Evicted,
+            Some(first) if index == 0 && self.has_evicted && target < first.target_start => {
+                Lookup::Evicted
+            }
             Some(known) => Lookup::At(known.source_at_or_after(target)),
         }
     }
@@ -256,3 +270,6 @@ impl OffsetMap {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,3 +48,6 @@ pub fn patched_header(header: &BatchHeader, stamp: &Stamp) -> [u8; HEADER_BYTES]
     patched.crc = crc::patch(header.crc, &before[CRC_START..], &after[CRC_START..], payload_bytes);
     patched.encode()
 }
+
+#[cfg(test)]
+mod tests;

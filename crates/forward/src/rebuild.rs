@@ -25,7 +25,9 @@ pub enum RebuildError {
         cause: BatchError,
     },
     /// The records' offsets do not grow, so their place on the source is unknown.
-    #[error("batch at source offset {base_offset}: record offset {found} does not follow {previous}")]
+    #[error(
+        "batch at source offset {base_offset}: record offset {found} does not follow {previous}"
+    )]
     Offsets {
         /// Base offset of the batch.
         base_offset: SourceOffset,
@@ -74,7 +76,8 @@ pub fn rebuild(
     limits: &RecordLimits,
 ) -> Result<Option<Rebuilt>, RebuildError> {
     let base_offset = SourceOffset(batch.base_offset());
-    let (compression, records) = decode(batch, limits).map_err(|cause| RebuildError::Decode { base_offset, cause })?;
+    let (compression, records) =
+        decode(batch, limits).map_err(|cause| RebuildError::Decode { base_offset, cause })?;
     let mut offsets = Vec::with_capacity(records.len());
     let mut kept = Vec::with_capacity(records.len());
     let mut previous = None;
@@ -148,6 +151,14 @@ impl Rebuilt {
         }
         let offsets = self.offsets.split_off(index);
         self.reason = RebuildReason::TooLarge;
-        Some(Self { reason: RebuildReason::TooLarge, template: self.template.clone(), records, offsets })
+        Some(Self {
+            reason: RebuildReason::TooLarge,
+            template: self.template.clone(),
+            records,
+            offsets,
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,3 +156,6 @@ impl Runs {
         self.index_of(ordinal).and_then(|index| self.runs.get(index))
     }
 }
+
+#[cfg(test)]
+mod tests;

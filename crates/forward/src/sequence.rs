@@ -62,7 +62,10 @@ mod tests {
 
     #[test]
     fn unwraps_across_the_wrap() {
-        assert_eq!(ordinal_of(i32::MAX, Ordinal(0), Ordinal(SEQUENCES + 5)), Ordinal(SEQUENCES - 1));
+        assert_eq!(
+            ordinal_of(i32::MAX, Ordinal(0), Ordinal(SEQUENCES + 5)),
+            Ordinal(SEQUENCES - 1)
+        );
         assert_eq!(ordinal_of(3, Ordinal(0), Ordinal(SEQUENCES - 5)), Ordinal(SEQUENCES + 3));
     }
 

@@ -53,7 +53,9 @@ pub struct TailStart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TailFault {
     /// Records of ours are missing before this batch: lost, or on a compacted target removed since.
-    #[error("target offset {at} holds record {found}, but record {expected} is not there before it")]
+    #[error(
+        "target offset {at} holds record {found}, but record {expected} is not there before it"
+    )]
     Missing {
         /// Target offset of the batch.
         at: TargetOffset,
@@ -147,3 +149,6 @@ impl Tail {
         self.ordinal_next = expected.max(found.plus(count));
     }
 }
+
+#[cfg(test)]
+mod tests;

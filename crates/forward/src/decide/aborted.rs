@@ -25,7 +25,8 @@ impl AbortedFilter {
     /// An empty list passes everything, as read_uncommitted wants it.
     #[must_use]
     pub fn new(aborted: impl IntoIterator<Item = (i64, i64)>) -> Self {
-        let mut ahead: Vec<_> = aborted.into_iter().map(|(producer_id, first)| (first, producer_id)).collect();
+        let mut ahead: Vec<_> =
+            aborted.into_iter().map(|(producer_id, first)| (first, producer_id)).collect();
         ahead.sort_unstable();
         Self { ahead: ahead.into(), active: BTreeSet::new() }
     }
