@@ -1,7 +1,15 @@
 //! `cargo xtask`: the one entry to everything that builds, checks, measures and releases kferry.
 
+mod banned;
+mod ci;
+mod dist;
+mod fuzz;
 mod kafka_command;
+mod lint;
 mod output;
+mod run;
+mod testing;
+mod tidy;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -18,6 +26,36 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Everything that decides about a change: tidy, lint, test, dist, integration, fuzz.
+    Ci,
+    /// Check what no compiler checks: arrows between crates, file sizes, banned words, forms, links.
+    Tidy {
+        /// Rewrite what is derived: docs/kips.md, the targets in fuzz/Cargo.toml.
+        #[arg(long)]
+        fix: bool,
+    },
+    /// Form, clippy and documentation, warnings are errors.
+    Lint,
+    /// All tests that need neither network nor Java.
+    Test,
+    /// The tests on real brokers (needs a JDK and Maven).
+    Integration {
+        /// Parts of test names; all when none is given.
+        filters: Vec<String>,
+        /// How many tests side by side.
+        #[arg(long, default_value_t = 1)]
+        threads: usize,
+    },
+    /// Run the fuzz targets (installs the nightly toolchain and cargo-fuzz where missing).
+    Fuzz {
+        /// Seconds for each target.
+        #[arg(long, default_value_t = 30)]
+        seconds: u32,
+        /// Targets; all when none is given.
+        targets: Vec<String>,
+    },
+    /// Build the static binary and prove that it is one.
+    Dist,
     /// Fetch or start a real Kafka release (needs a JDK and Maven).
     #[command(subcommand)]
     Kafka(kafka_command::KafkaVerb),
@@ -31,6 +69,15 @@ enum Verb {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().verb {
+        Verb::Ci => ci::run(),
+        Verb::Tidy { fix } => tidy::run(fix).map(drop),
+        Verb::Lint => lint::run().map(drop),
+        Verb::Test => testing::test().and_then(conclude),
+        Verb::Integration { filters, threads } => {
+            testing::integration(&filters, threads).and_then(conclude)
+        }
+        Verb::Fuzz { seconds, targets } => fuzz::run(seconds, &targets).and_then(conclude),
+        Verb::Dist => dist::run().map(drop),
         Verb::Kafka(verb) => kafka_command::run(verb),
         Verb::Schema { check } => xtask::schema::run(check),
     };
@@ -41,4 +88,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// One line for all test programs together.
+fn conclude(tally: run::Tally) -> anyhow::Result<()> {
+    output::line(tally);
+    if tally.failed > 0 { anyhow::bail!("{} failed", tally.failed) } else { Ok(()) }
 }

@@ -1,0 +1,84 @@
+//! `cargo xtask dist`: the one static binary, and the proof that it is one.
+
+use crate::banned;
+use crate::output::line;
+use crate::run::{Tally, check, read};
+use anyhow::{Result, bail, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use xtask::workspace::{cargo, target_directory};
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+const BYTES_MAX: u64 = 40 << 20;
+
+pub(crate) fn run() -> Result<Tally> {
+    banned::check(TARGET)?;
+    let binary = binary()?;
+    verify(&binary)?;
+    let sum = read(Command::new("sha256sum").arg(&binary))?;
+    let bytes = fs::metadata(&binary)?.len();
+    line(format_args!("{}", binary.display()));
+    line(format_args!(
+        "static, {:.1} MiB, no C compiled, sha256 {}",
+        mib(bytes),
+        sum.split(' ').next().unwrap_or("")
+    ));
+    Ok(Tally::default())
+}
+
+/// Builds the static binary and returns its path.
+pub(crate) fn binary() -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--release",
+        "--package",
+        "kferry",
+        "--target",
+        TARGET,
+    ]);
+    // The explicit target keeps build scripts and procedural macros dynamic. A build script that calls a C compiler fails;
+    // the linker is still found, since rustc calls it by its name.
+    build
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .env("CC", "/bin/false")
+        .env("CXX", "/bin/false");
+    check(&mut build)?;
+    Ok(target_directory().join(TARGET).join("release").join("kferry"))
+}
+
+fn verify(binary: &Path) -> Result<()> {
+    // ldd fails on a static program and says why; both forms of the words are in use.
+    let ldd = Command::new("ldd").arg(binary).output()?;
+    let text = [ldd.stdout, ldd.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    ensure!(
+        text.contains("statically linked") || text.contains("not a dynamic executable"),
+        "{} is not static; ldd says: {text}",
+        binary.display()
+    );
+    let dynamic = read(Command::new("readelf").args(["-d", "-l", "-W"]).arg(binary))?;
+    for unwanted in ["(NEEDED)", "INTERP"] {
+        if dynamic.contains(unwanted) {
+            bail!("{} has {unwanted} entries", binary.display());
+        }
+    }
+    let bytes = fs::metadata(binary)?.len();
+    ensure!(
+        bytes <= BYTES_MAX,
+        "{} has {:.1} MiB, more than {:.0}",
+        binary.display(),
+        mib(bytes),
+        mib(BYTES_MAX)
+    );
+    read(Command::new(binary).arg("--version"))?;
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
