@@ -1,4 +1,9 @@
 //! Record batches written by Apache Kafka: read as Kafka reads them, and written again byte for byte.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the lint's exemption for tests does not reach helpers"
+)]
 
 mod support;
 

@@ -17,6 +17,9 @@ const MAGIC_END: usize = 17;
 /// Smallest value of an entry's length field: a v0 message with neither key nor value.
 const LEGACY_LENGTH_MIN: i32 = 14;
 
+/// The same for a v2 batch: its header less twelve bytes.
+const V2_LENGTH_MIN: i32 = 49;
+
 /// One entry of a blob of records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Batch {
@@ -234,15 +237,15 @@ impl Split {
         let base_offset = i64::from_be_bytes([o0, o1, o2, o3, o4, o5, o6, o7]);
         let length = i32::from_be_bytes([l0, l1, l2, l3]);
         let magic = i8::from_be_bytes([magic]);
-        if length < LEGACY_LENGTH_MIN {
+        if !(0..=2).contains(&magic) {
+            return Err(BatchError::Magic { base_offset, magic });
+        }
+        if length < if magic == 2 { V2_LENGTH_MIN } else { LEGACY_LENGTH_MIN } {
             return Err(BatchError::Field {
                 base_offset,
                 field: "batch_length",
                 value: length.into(),
             });
-        }
-        if !(0..=2).contains(&magic) {
-            return Err(BatchError::Magic { base_offset, magic });
         }
         let size = LOG_OVERHEAD + usize::try_from(length).unwrap_or(usize::MAX - LOG_OVERHEAD);
         if size > self.rest.len() {

@@ -73,3 +73,6 @@ impl Default for RecordLimits {
         Self { decompressed_bytes_max: 256 << 20, records_max: 1 << 23, headers_max: 1 << 22 }
     }
 }
+
+#[cfg(test)]
+mod tests;
