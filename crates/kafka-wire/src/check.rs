@@ -63,7 +63,9 @@ pub fn check_response(api_key: i16, api_version: i16, body: &[u8]) -> Result<(),
 /// # Errors
 /// As [`check_request`].
 pub fn request_memory(api_key: i16, api_version: i16, body: &[u8]) -> Result<usize, CheckError> {
-    whole(find(tables::REQUESTS, "request", api_key, api_version)?, api_version, body)
+    let message = find(tables::LEGACY_REQUESTS, "request", api_key, api_version)
+        .or_else(|_| find(tables::REQUESTS, "request", api_key, api_version))?;
+    whole(message, api_version, body)
 }
 
 /// Checks the body of a response and tells the most heap, in bytes, that decoding it takes.
@@ -71,7 +73,9 @@ pub fn request_memory(api_key: i16, api_version: i16, body: &[u8]) -> Result<usi
 /// # Errors
 /// As [`check_request`].
 pub fn response_memory(api_key: i16, api_version: i16, body: &[u8]) -> Result<usize, CheckError> {
-    whole(find(tables::RESPONSES, "response", api_key, api_version)?, api_version, body)
+    let message = find(tables::LEGACY_RESPONSES, "response", api_key, api_version)
+        .or_else(|_| find(tables::RESPONSES, "response", api_key, api_version))?;
+    whole(message, api_version, body)
 }
 
 /// Checks the request header at the front of `frame` and tells its length in bytes.

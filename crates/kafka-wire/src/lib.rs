@@ -6,7 +6,9 @@
 
 pub mod check;
 pub mod compression;
+pub mod connection;
 pub mod crc;
+mod describe_configs_v0;
 pub mod error_code;
 pub mod frame;
 pub mod message;

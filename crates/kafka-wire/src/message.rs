@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use crate::ErrorCode;
 use crate::check::{self, CheckError};
+use crate::describe_configs_v0;
 use crate::frame::LENGTH_BYTES;
 use crate::versions::known_versions;
 
@@ -129,8 +130,11 @@ pub fn encode_request<R: Request>(
     frame.put_i32(0);
     encode_into(&mut frame, api, api_version, |frame| {
         header.encode(frame, R::header_version(api_version))?;
-        request.encode(frame, api_version)
+        request.encode(frame, body_version(api, api_version))
     })?;
+    if is_described_v0(api, api_version) {
+        describe_configs_v0::request_to_v0(&mut frame);
+    }
     finish(frame)
 }
 
@@ -148,8 +152,13 @@ pub fn decode_response<R: Request>(
     let correlation_id = response_correlation_id(&frame)?;
     frame.advance(check::check_response_header(header_version, &frame)?);
     check::check_response(R::KEY, api_version, &frame)?;
-    let response = R::Response::decode(&mut frame, api_version)
-        .map_err(|cause| MessageError::Decode { api, api_version, cause: cause.to_string() })?;
+    let decode_error = |cause: String| MessageError::Decode { api, api_version, cause };
+    if is_described_v0(api, api_version) {
+        frame = describe_configs_v0::response_to_v1(&frame)
+            .ok_or_else(|| decode_error(TRANSLATION_FAILED.to_owned()))?;
+    }
+    let response = R::Response::decode(&mut frame, body_version(api, api_version))
+        .map_err(|cause| decode_error(cause.to_string()))?;
     Ok((correlation_id, response))
 }
 
@@ -224,7 +233,10 @@ pub fn decode_request(
     let header = RequestHeader::decode(&mut frame.split_to(header_bytes), header_version)
         .map_err(|cause| decode_error(cause.to_string()))?;
     check::check_request(api_key, api_version, &frame)?;
-    let request = RequestKind::decode(api, &mut frame, api_version)
+    if is_described_v0(api, api_version) {
+        frame = describe_configs_v0::request_to_v1(&frame);
+    }
+    let request = RequestKind::decode(api, &mut frame, body_version(api, api_version))
         .map_err(|cause| decode_error(cause.to_string()))?;
     Ok((header, api, request))
 }
@@ -244,11 +256,34 @@ pub fn encode_response(
     let mut frame = BytesMut::with_capacity(FRAME_BYTES_TYPICAL);
     frame.put_i32(0);
     encode_into(&mut frame, api_key, api_version, |frame| {
-        header.encode(frame, api_key.response_header_version(api_version))?;
-        response.encode(frame, api_version)
+        header.encode(frame, api_key.response_header_version(api_version))
     })?;
+    let body_at = frame.len();
+    encode_into(&mut frame, api_key, api_version, |frame| {
+        response.encode(frame, body_version(api_key, api_version))
+    })?;
+    if is_described_v0(api_key, api_version) {
+        let body = frame.split_off(body_at);
+        let body = describe_configs_v0::response_to_v0(&body).ok_or_else(|| {
+            let cause = TRANSLATION_FAILED.to_owned();
+            MessageError::Encode { api: api_key, api_version, cause }
+        })?;
+        frame.extend_from_slice(&body);
+    }
     finish(frame)
 }
+
+/// The one version that is translated: see [`describe_configs_v0`].
+fn is_described_v0(api: ApiKey, api_version: i16) -> bool {
+    api == ApiKey::DescribeConfigs && api_version == 0
+}
+
+/// The version `kafka-protocol` reads and writes a body in.
+fn body_version(api: ApiKey, api_version: i16) -> i16 {
+    if is_described_v0(api, api_version) { 1 } else { api_version }
+}
+
+const TRANSLATION_FAILED: &str = "version 0 cannot be translated";
 
 /// Where a frame buffer starts; it grows as needed.
 const FRAME_BYTES_TYPICAL: usize = 256;
@@ -287,3 +322,6 @@ fn finish(mut frame: BytesMut) -> Result<Bytes, MessageError> {
     frame[..LENGTH_BYTES].copy_from_slice(&prefix.to_be_bytes());
     Ok(frame.freeze())
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,3 +187,6 @@ impl Writer {
 fn saturated_i16(length: usize) -> u16 {
     i16::try_from(length).unwrap_or(i16::MAX).unsigned_abs()
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,7 +48,7 @@ pub(super) enum Kind {
     Plain(&'static str),
     /// A structure: its name, and its fields unless it is a common one.
     Struct(String, Vec<Field>),
-    Array(Box<Kind>),
+    Array(Box<Self>),
 }
 
 #[derive(Deserialize)]
@@ -84,7 +84,7 @@ struct RawField {
     tag: Option<u32>,
     flexible_versions: Option<String>,
     #[serde(default)]
-    fields: Vec<RawField>,
+    fields: Vec<Self>,
 }
 
 /// Parses a schema; `None` for records on disk and for messages without a valid version.

@@ -71,7 +71,7 @@ pub(super) const fn structure(fields: &'static [Field]) -> Struct {
         memory += fields[index].kind.memory();
         index += 1;
     }
-    Struct { fields, memory: (memory + 7) / 8 * 8 }
+    Struct { fields, memory: memory.next_multiple_of(8) }
 }
 
 /// One field of a structure.
@@ -137,7 +137,7 @@ pub(crate) enum Kind {
     /// Record batches, as bytes.
     Records,
     Struct(&'static Struct),
-    Array(&'static Kind),
+    Array(&'static Self),
 }
 
 impl Kind {
