@@ -1,0 +1,549 @@
+//! What happened, as past-tense facts: one enum that feeds the terminal, the log, metrics and the tests.
+//!
+//! Every event names the task and, as far as it has them, topic, partition and offsets; what was the cause
+//! and what we did; and [`Event::cure`] says what an operator can do. Serialised with the tag `event` in
+//! snake_case, it is one line of `--output json`.
+
+mod text;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+use crate::spec::{SyncMode, TaskName};
+
+/// Where events go. It must return at once.
+pub type EventSink = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// How much an event matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// A task changed state.
+    Info,
+    /// Something is not as the source has it, or we act on a fault.
+    Warn,
+    /// An operator must act.
+    Error,
+}
+
+/// Why a topic does not travel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SkipReason {
+    /// Its name, cut to 128 characters, is taken by another source topic.
+    NameCollision {
+        /// The topic that has the name.
+        other: String,
+    },
+    /// `same_partition` is on, the target topic has fewer partitions and cannot be given more.
+    TooFewPartitions {
+        /// Partitions on the source.
+        source_count: i32,
+        /// Partitions on the target.
+        target_count: i32,
+        /// Why it cannot grow.
+        cause: String,
+    },
+    /// The target refused to create it.
+    CreateRefused {
+        /// The broker's answer.
+        cause: String,
+    },
+    /// The topic did not get leaders for all its partitions in time.
+    NotReady {
+        /// What was missing.
+        cause: String,
+    },
+    /// The source does not let us see it.
+    SourceUnreadable {
+        /// The broker's answer.
+        cause: String,
+    },
+    /// The target does not let us see it.
+    TargetUnreadable {
+        /// The broker's answer.
+        cause: String,
+    },
+}
+
+/// Why a configuration key was not brought over as the source has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ConfigSkipReason {
+    /// The target refused the key or its value.
+    Refused {
+        /// The broker's answer.
+        cause: String,
+    },
+    /// The key has a meaning on its own cluster only (throttles, tiered storage, vendor keys).
+    ClusterOnly,
+    /// The target's release no longer has the key.
+    Obsolete,
+    /// Records keep their times, which `LogAppendTime` on the target would overwrite.
+    KeepsRecordTimes,
+    /// More in-sync replicas were asked for than the topic has replicas on the target: all writes
+    /// would be refused.
+    Clamped {
+        /// The value written instead.
+        to: String,
+    },
+    /// The source's value is none; the default was written instead.
+    Invalid {
+        /// The value written instead.
+        to: String,
+    },
+}
+
+/// What lost its records, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FidelityCause {
+    /// The target stamps records with its own time (BF-5).
+    TargetLogAppendTime,
+    /// The target compresses records anew (BF-9).
+    TargetRecompresses,
+    /// The target compacts, the source does not (BF-8).
+    TargetCompacts,
+}
+
+/// Something that happened in a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The task began to work.
+    TaskStarted {
+        /// The task.
+        task: TaskName,
+        /// Cluster id of the source, if it has one.
+        source_cluster: Option<String>,
+        /// Cluster id of the target, if it has one.
+        target_cluster: Option<String>,
+        /// What travels.
+        sync: SyncMode,
+        /// Whether a former run's state is continued.
+        continued: bool,
+    },
+    /// The task ended as asked.
+    TaskFinished {
+        /// The task.
+        task: TaskName,
+        /// Topics in scope.
+        topic_count: usize,
+        /// Records copied in this run.
+        record_count: u64,
+        /// Bytes of batches copied in this run.
+        bytes: u64,
+        /// How long it ran.
+        elapsed_ms: u64,
+    },
+    /// The task cannot go on.
+    TaskFailed {
+        /// The task.
+        task: TaskName,
+        /// Why.
+        cause: String,
+        /// What an operator can do.
+        cure: Option<String>,
+    },
+    /// A topic was created on the target.
+    TopicCreated {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Topic on the target.
+        target_topic: String,
+        /// Its partitions.
+        partition_count: i32,
+        /// Its replicas, −1 for the target's default.
+        replication_factor: i16,
+    },
+    /// The target has too few brokers for the source's replication factor; its default was used.
+    ReplicationReduced {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Replicas on the source.
+        source_factor: i16,
+        /// Brokers of the target.
+        target_brokers: usize,
+    },
+    /// A source topic name is longer than target names may be; its first 128 characters are used.
+    TopicRenamed {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Topic on the target.
+        target_topic: String,
+    },
+    /// A topic does not travel; the others do.
+    TopicSkipped {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Topic on the target.
+        target_topic: String,
+        /// Why.
+        #[serde(flatten)]
+        reason: SkipReason,
+    },
+    /// The target topic was given the partitions that the source has.
+    PartitionsAdded {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Topic on the target.
+        target_topic: String,
+        /// Partitions before.
+        from: i32,
+        /// Partitions now.
+        to: i32,
+    },
+    /// The target topic could not be given the partitions that the source has.
+    PartitionsRefused {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Topic on the target.
+        target_topic: String,
+        /// Partitions on the source.
+        wanted: i32,
+        /// Partitions on the target.
+        found: i32,
+        /// The broker's answer.
+        cause: String,
+    },
+    /// A configuration key was not brought over as the source has it.
+    ConfigSkipped {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Topic on the target.
+        target_topic: String,
+        /// The key.
+        key: String,
+        /// The source's value.
+        value: Option<String>,
+        /// Why.
+        #[serde(flatten)]
+        reason: ConfigSkipReason,
+    },
+    /// A configuration key was brought over after the topic's creation.
+    ConfigApplied {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Topic on the target.
+        target_topic: String,
+        /// The key.
+        key: String,
+        /// Its value before.
+        from: Option<String>,
+        /// Its value now.
+        to: String,
+    },
+    /// Source and target differ in a key that is brought over at creation only. Told once per difference.
+    ConfigDrift {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Topic on the target.
+        target_topic: String,
+        /// The key.
+        key: String,
+        /// Its value on the source.
+        source_value: Option<String>,
+        /// Its value on the target.
+        target_value: Option<String>,
+    },
+    /// The topic's settings on the target change what readers see.
+    FidelityLoss {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Topic on the target.
+        target_topic: String,
+        /// What changes it.
+        cause: FidelityCause,
+        /// The setting, as `key=value`.
+        setting: String,
+    },
+    /// The source topic is gone; the target topic was kept.
+    TopicDeleted {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Topic on the target.
+        target_topic: String,
+    },
+    /// The source topic was deleted and created again; nothing of the new one was copied.
+    TopicRecreated {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Topic on the target.
+        target_topic: String,
+        /// Id of the topic that was copied, if it had one.
+        former_id: Option<String>,
+        /// Id of the topic now.
+        found_id: Option<String>,
+    },
+    /// The topics' metadata could not be compared; the next time is the regular one.
+    MetadataSyncFailed {
+        /// The task.
+        task: TaskName,
+        /// The topic, when it is about one.
+        topic: Option<String>,
+        /// Why.
+        cause: String,
+    },
+    /// The copy of a partition began.
+    LaneStarted {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Partition on the source.
+        partition: i32,
+        /// Topic on the target.
+        target_topic: String,
+        /// Partition on the target.
+        target_partition: i32,
+        /// The first source offset to be copied.
+        offset: i64,
+    },
+    /// The copy of a partition went on after an interruption.
+    LaneRecovered {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Partition on the source.
+        partition: i32,
+        /// The source offset at which it went on.
+        offset: i64,
+        /// The target offset that was expected next.
+        target_offset: i64,
+        /// Whether older requests were fenced off first.
+        fenced: bool,
+        /// Records that the target had without our knowing.
+        found_count: i64,
+    },
+    /// The copy of a partition stopped.
+    LaneStopped {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Partition on the source.
+        partition: i32,
+        /// The first source offset that is not copied.
+        offset: i64,
+        /// Why.
+        cause: String,
+        /// What an operator can do.
+        cure: Option<String>,
+    },
+    /// A partition waits for an error that ends by itself.
+    LaneRetrying {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Partition on the source.
+        partition: i32,
+        /// The error.
+        cause: String,
+        /// How often in a row.
+        attempt: u32,
+        /// How long until the next attempt.
+        backoff_ms: u64,
+    },
+    /// A cluster, or a broker of it, cannot be reached; we try again.
+    ClusterUnavailable {
+        /// The task.
+        task: TaskName,
+        /// `source` or `target`.
+        cluster: &'static str,
+        /// The broker, when it is about one.
+        broker_id: Option<i32>,
+        /// The error.
+        cause: String,
+        /// What an operator can do.
+        cure: Option<String>,
+    },
+    /// A cluster or broker that could not be reached answers again.
+    ClusterAvailable {
+        /// The task.
+        task: TaskName,
+        /// `source` or `target`.
+        cluster: &'static str,
+        /// The broker, when it is about one.
+        broker_id: Option<i32>,
+        /// How long it was away.
+        elapsed_ms: u64,
+    },
+    /// The source lost records that had been copied (unclean election, restored backup).
+    Truncated {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Partition on the source.
+        partition: i32,
+        /// Source offsets that the target has and the source has lost or replaced.
+        #[serde(serialize_with = "range")]
+        lost: Range<i64>,
+        /// What we did, in a few words.
+        action: &'static str,
+    },
+    /// The source deleted records before they were copied.
+    RetentionOvertook {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Partition on the source.
+        partition: i32,
+        /// Source offsets that are gone and not on the target.
+        #[serde(serialize_with = "range")]
+        lost: Range<i64>,
+        /// What we did, in a few words.
+        action: &'static str,
+    },
+    /// Somebody else writes to a target partition. The offset map stays exact.
+    ForeignWrites {
+        /// The task.
+        task: TaskName,
+        /// Topic on the target.
+        topic: String,
+        /// Partition on the target.
+        partition: i32,
+        /// The target offset at which it was noticed.
+        offset: i64,
+        /// Offsets that others took.
+        count: i64,
+    },
+    /// A batch reached the target another way than as it was.
+    BatchRebuilt {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Partition on the source.
+        partition: i32,
+        /// Source offset of its first record.
+        offset: i64,
+        /// Why.
+        reason: forward::RebuildReason,
+        /// The target's answer, if it refused the batch as it was.
+        cause: Option<String>,
+    },
+    /// Which protection against doubled records a partition has, when it is not the usual one.
+    GuaranteeChanged {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Partition on the source.
+        partition: i32,
+        /// The protection in force, in a few words.
+        guarantee: &'static str,
+        /// Why it is not the usual one.
+        cause: String,
+    },
+}
+
+/// A range as an object with names, since ranges of offsets exclude their end.
+fn range<S: Serializer>(range: &Range<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Offsets {
+        first: i64,
+        last: i64,
+        count: i64,
+    }
+    let count = range.end.saturating_sub(range.start).max(0);
+    Offsets { first: range.start, last: range.end.saturating_sub(1), count }.serialize(serializer)
+}
+
+impl Event {
+    /// How much it matters.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match self {
+            Self::TaskStarted { .. }
+            | Self::TaskFinished { .. }
+            | Self::TopicCreated { .. }
+            | Self::PartitionsAdded { .. }
+            | Self::ConfigApplied { .. }
+            | Self::ClusterAvailable { .. }
+            | Self::BatchRebuilt { .. }
+            | Self::LaneStarted { .. }
+            | Self::LaneRecovered { .. } => Level::Info,
+            Self::ConfigSkipped { reason: ConfigSkipReason::ClusterOnly | ConfigSkipReason::Obsolete, .. } => {
+                Level::Info
+            }
+            Self::TaskFailed { .. }
+            | Self::TopicSkipped { .. }
+            | Self::TopicRecreated { .. }
+            | Self::Truncated { .. }
+            | Self::RetentionOvertook { .. }
+            | Self::LaneStopped { .. } => Level::Error,
+            _ => Level::Warn,
+        }
+    }
+
+    /// The task it happened in.
+    #[must_use]
+    pub fn task(&self) -> &TaskName {
+        match self {
+            Self::TaskStarted { task, .. }
+            | Self::TaskFinished { task, .. }
+            | Self::TaskFailed { task, .. }
+            | Self::TopicCreated { task, .. }
+            | Self::ReplicationReduced { task, .. }
+            | Self::TopicRenamed { task, .. }
+            | Self::TopicSkipped { task, .. }
+            | Self::PartitionsAdded { task, .. }
+            | Self::PartitionsRefused { task, .. }
+            | Self::ConfigSkipped { task, .. }
+            | Self::ConfigApplied { task, .. }
+            | Self::ConfigDrift { task, .. }
+            | Self::FidelityLoss { task, .. }
+            | Self::TopicDeleted { task, .. }
+            | Self::TopicRecreated { task, .. }
+            | Self::MetadataSyncFailed { task, .. }
+            | Self::LaneStarted { task, .. }
+            | Self::LaneRecovered { task, .. }
+            | Self::LaneStopped { task, .. }
+            | Self::LaneRetrying { task, .. }
+            | Self::ClusterUnavailable { task, .. }
+            | Self::ClusterAvailable { task, .. }
+            | Self::Truncated { task, .. }
+            | Self::RetentionOvertook { task, .. }
+            | Self::ForeignWrites { task, .. }
+            | Self::BatchRebuilt { task, .. }
+            | Self::GuaranteeChanged { task, .. } => task,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,292 @@
+//! The tables of the journal's file, and each operation on them as one transaction.
+//!
+//! Format 1: `meta` holds `format` and `identity`; `lanes` and `topics` hold JSON records; `map` holds offset map
+//! segments by (lane, source offset), and `map_by_target` finds them by target offset.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use forward::{Segment, SourceOffset, TargetOffset};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use serde::de::DeserializeOwned;
+
+use super::{Claim, JournalError, JournalWrite, LaneKey, LaneRecord, MapQuery, TaskIdentity, TopicRecord};
+
+/// The number of the format that this release reads and writes.
+const FORMAT: u64 = 1;
+
+/// redb would take 1 GiB for its cache by itself.
+const CACHE_BYTES: usize = 4 << 20;
+
+const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
+const LANES: TableDefinition<'_, &str, &str> = TableDefinition::new("lanes");
+const TOPICS: TableDefinition<'_, &str, &str> = TableDefinition::new("topics");
+/// (lane, source start) to (target start, length).
+const MAP: TableDefinition<'_, (&str, i64), (i64, i64)> = TableDefinition::new("map");
+/// (lane, target start) to source start.
+const MAP_BY_TARGET: TableDefinition<'_, (&str, i64), i64> = TableDefinition::new("map_by_target");
+
+/// The open file.
+pub(super) struct Store {
+    path: PathBuf,
+    database: Database,
+}
+
+/// A failed step inside a transaction.
+enum Fault {
+    Store(redb::Error),
+    Damaged(String),
+    Refused(JournalError),
+}
+
+impl<E: Into<redb::Error>> From<E> for Fault {
+    fn from(cause: E) -> Self {
+        Self::Store(cause.into())
+    }
+}
+
+/// How a lane is called in the tables. Topic names hold neither slash nor angle bracket.
+fn lane_name(lane: &LaneKey) -> String {
+    format!("{}/{}>{}/{}", lane.source_topic, lane.source_partition, lane.target_topic, lane.target_partition)
+}
+
+impl Store {
+    /// Opens or makes the file and checks its format.
+    pub(super) fn open(path: &Path) -> Result<Self, JournalError> {
+        let opened = guarded(|| Database::builder().set_cache_size(CACHE_BYTES).create(path));
+        let database = match opened {
+            Ok(Ok(database)) => database,
+            Ok(Err(DatabaseError::DatabaseAlreadyOpen)) => {
+                return Err(JournalError::AlreadyOpen { path: path.to_path_buf() });
+            }
+            Ok(Err(cause)) => return Err(open_error(path, cause.into())),
+            Err(what) => return Err(JournalError::Damaged { path: path.to_path_buf(), what }),
+        };
+        let store = Self { path: path.to_path_buf(), database };
+        store.transact("read", |store| store.prepare())?;
+        Ok(store)
+    }
+
+    /// Makes the tables of a new file; checks the format of an old one.
+    fn prepare(&self) -> Result<(), Fault> {
+        let transaction = self.database.begin_write()?;
+        {
+            let mut meta = transaction.open_table(META)?;
+            let found = meta.get("format")?.map(|value| value.value().to_owned());
+            match found {
+                None => drop(meta.insert("format", FORMAT.to_string().as_str())?),
+                Some(text) => {
+                    let found = text.parse().map_err(|_| Fault::Damaged(format!("format {text:?} is no number")))?;
+                    if found != FORMAT {
+                        let path = self.path.clone();
+                        return Err(Fault::Refused(JournalError::Format { path, found, known: FORMAT }));
+                    }
+                }
+            }
+            transaction.open_table(LANES)?;
+            transaction.open_table(TOPICS)?;
+            transaction.open_table(MAP)?;
+            transaction.open_table(MAP_BY_TARGET)?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Takes the file for a task, or checks that it is the task's.
+    pub(super) fn claim(&self, identity: &TaskIdentity) -> Result<Claim, JournalError> {
+        self.transact("written", |store| {
+            let transaction = store.database.begin_write()?;
+            let claim = {
+                let mut meta = transaction.open_table(META)?;
+                let stored = meta.get("identity")?.map(|value| value.value().to_owned());
+                match stored {
+                    Some(text) => {
+                        let stored: TaskIdentity = decode("identity", &text)?;
+                        stored.check(identity).map_err(Fault::Refused)?;
+                        Claim::Continued
+                    }
+                    None => {
+                        meta.insert("identity", encode(identity)?.as_str())?;
+                        Claim::New
+                    }
+                }
+            };
+            transaction.commit()?;
+            Ok(claim)
+        })
+    }
+
+    /// Applies all `writes` in one durable transaction.
+    pub(super) fn write(&self, writes: &[JournalWrite]) -> Result<(), JournalError> {
+        self.transact("written", |store| {
+            let transaction = store.database.begin_write()?;
+            for write in writes {
+                apply(&transaction, write)?;
+            }
+            transaction.commit()?;
+            Ok(())
+        })
+    }
+
+    /// All lane records, in the order of their keys.
+    pub(super) fn lanes(&self) -> Result<Vec<LaneRecord>, JournalError> {
+        let mut lanes: Vec<LaneRecord> = self.records(LANES)?;
+        lanes.sort_by(|a, b| a.lane.cmp(&b.lane));
+        Ok(lanes)
+    }
+
+    /// All topic records, in the order of their source names.
+    pub(super) fn topics(&self) -> Result<Vec<TopicRecord>, JournalError> {
+        self.records(TOPICS)
+    }
+
+    fn records<T: DeserializeOwned>(&self, table: TableDefinition<'_, &str, &str>) -> Result<Vec<T>, JournalError> {
+        self.transact("read", |store| {
+            let table = store.database.begin_read()?.open_table(table)?;
+            let mut records = Vec::new();
+            for entry in table.iter()? {
+                let (key, value) = entry?;
+                records.push(decode(key.value(), value.value())?);
+            }
+            Ok(records)
+        })
+    }
+
+    /// The youngest segments of a lane, oldest first, and whether there are older ones.
+    pub(super) fn map(&self, lane: &LaneKey, count_max: usize) -> Result<(Vec<Segment>, bool), JournalError> {
+        self.transact("read", |store| {
+            let name = lane_name(lane);
+            let table = store.database.begin_read()?.open_table(MAP)?;
+            let mut youngest = table.range((name.as_str(), i64::MIN)..=(name.as_str(), i64::MAX))?.rev();
+            let mut segments = Vec::new();
+            let mut has_older = false;
+            while let Some(entry) = youngest.next().transpose()? {
+                if segments.len() == count_max {
+                    has_older = true;
+                    break;
+                }
+                segments.push(segment(entry.0.value().1, entry.1.value())?);
+            }
+            segments.reverse();
+            Ok((segments, has_older))
+        })
+    }
+
+    /// The segment that holds an offset, or the next one.
+    pub(super) fn query(&self, lane: &LaneKey, query: MapQuery) -> Result<Option<Segment>, JournalError> {
+        self.transact("read", |store| {
+            let name = lane_name(lane);
+            let name = name.as_str();
+            let transaction = store.database.begin_read()?;
+            let map = transaction.open_table(MAP)?;
+            let source_start = match query {
+                MapQuery::Source(offset) => offset.0,
+                // The segments grow on both sides, so the last one that begins at or before the target
+                // offset is the only one that can hold it.
+                MapQuery::Target(offset) => {
+                    let by_target = transaction.open_table(MAP_BY_TARGET)?;
+                    let before = by_target.range((name, i64::MIN)..=(name, offset.0))?.next_back().transpose()?;
+                    before.map_or(i64::MIN, |(_, source_start)| source_start.value())
+                }
+            };
+            let is_before = |segment: &Segment| match query {
+                MapQuery::Source(offset) => segment.source_end() <= offset,
+                MapQuery::Target(offset) => segment.target_end() <= offset,
+            };
+            let before = map.range((name, i64::MIN)..=(name, source_start))?.next_back().transpose()?;
+            if let Some((key, value)) = before {
+                let found = segment(key.value().1, value.value())?;
+                if !is_before(&found) {
+                    return Ok(Some(found));
+                }
+            }
+            let after = (name, source_start.saturating_add(1))..=(name, i64::MAX);
+            match map.range(after)?.next().transpose()? {
+                Some((key, value)) => Ok(Some(segment(key.value().1, value.value())?)),
+                None => Ok(None),
+            }
+        })
+    }
+
+    /// Runs one transaction and says where it failed. A store that panics over a damaged file is an error value too.
+    fn transact<T>(
+        &self,
+        action: &'static str,
+        body: impl FnOnce(&Self) -> Result<T, Fault>,
+    ) -> Result<T, JournalError> {
+        let path = || self.path.clone();
+        match guarded(|| body(self)) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(Fault::Store(redb::Error::Corrupted(what)))) => Err(JournalError::Damaged { path: path(), what }),
+            Ok(Err(Fault::Store(cause))) => Err(JournalError::Storage { path: path(), action, cause: Arc::new(cause) }),
+            Ok(Err(Fault::Damaged(what))) | Err(what) => Err(JournalError::Damaged { path: path(), what }),
+            Ok(Err(Fault::Refused(error))) => Err(error),
+        }
+    }
+}
+
+fn open_error(path: &Path, cause: redb::Error) -> JournalError {
+    let path = path.to_path_buf();
+    match cause {
+        redb::Error::Corrupted(what) => JournalError::Damaged { path, what },
+        cause => JournalError::Open { path, cause: Arc::new(cause) },
+    }
+}
+
+/// Runs `body`; a panic inside becomes its message.
+fn guarded<T>(body: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
+        let text = payload.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        text.unwrap_or_else(|| "the store gave up on it".to_owned())
+    })
+}
+
+fn apply(transaction: &WriteTransaction, write: &JournalWrite) -> Result<(), Fault> {
+    match write {
+        JournalWrite::Lane(record) => {
+            let text = encode(record.as_ref())?;
+            transaction.open_table(LANES)?.insert(lane_name(&record.lane).as_str(), text.as_str())?;
+        }
+        JournalWrite::Segments { lane, segments } => {
+            let name = lane_name(lane);
+            let mut map = transaction.open_table(MAP)?;
+            let mut by_target = transaction.open_table(MAP_BY_TARGET)?;
+            for segment in segments {
+                let key = (name.as_str(), segment.source_start.0);
+                let replaced = map.insert(key, (segment.target_start.0, segment.len))?.map(|former| former.value());
+                if replaced.is_none_or(|(target_start, _)| target_start != segment.target_start.0) {
+                    by_target.insert((name.as_str(), segment.target_start.0), segment.source_start.0)?;
+                }
+            }
+        }
+        JournalWrite::Topic(record) => {
+            let text = encode(record)?;
+            transaction.open_table(TOPICS)?.insert(record.source_topic.as_str(), text.as_str())?;
+        }
+        JournalWrite::RemoveLane(lane) => {
+            let name = lane_name(lane);
+            transaction.open_table(LANES)?.remove(name.as_str())?;
+            let all = || (name.as_str(), i64::MIN)..=(name.as_str(), i64::MAX);
+            transaction.open_table(MAP)?.retain_in(all(), |_, _| false)?;
+            transaction.open_table(MAP_BY_TARGET)?.retain_in(all(), |_, _| false)?;
+        }
+    }
+    Ok(())
+}
+
+fn segment(source_start: i64, (target_start, len): (i64, i64)) -> Result<Segment, Fault> {
+    if len <= 0 {
+        return Err(Fault::Damaged(format!("an offset map segment at source offset {source_start} has length {len}")));
+    }
+    Ok(Segment { source_start: SourceOffset(source_start), target_start: TargetOffset(target_start), len })
+}
+
+fn encode<T: serde::Serialize>(record: &T) -> Result<String, Fault> {
+    serde_json::to_string(record).map_err(|cause| Fault::Damaged(format!("a record cannot be written: {cause}")))
+}
+
+fn decode<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, Fault> {
+    serde_json::from_str(text).map_err(|cause| Fault::Damaged(format!("record {key:?} cannot be read: {cause}")))
+}

@@ -1,0 +1,443 @@
+//! What a task is asked to do: the one description that the command line and the control plane share.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use regex::Regex;
+use serde::{Serialize, Serializer};
+use thiserror::Error;
+
+/// The longest task name, in characters.
+pub const TASK_NAME_CHARS_MAX: usize = 64;
+
+/// A description of a task that cannot be carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// The name is empty or too long.
+    #[error("a task name has 1 to {TASK_NAME_CHARS_MAX} characters, this one has {count}")]
+    NameLength {
+        /// Characters found.
+        count: usize,
+    },
+    /// The name holds a character that names must not have.
+    #[error("a task name consists of letters, digits, '_', '-' and '.', but character {position} is {found:?}")]
+    NameCharacter {
+        /// Position of the character, from 1.
+        position: usize,
+        /// The character.
+        found: char,
+    },
+    /// The topic expression is none.
+    #[error("topic expression {pattern:?} is no regular expression{}: {message}", at(*.position))]
+    Pattern {
+        /// The expression.
+        pattern: String,
+        /// Where it goes wrong, in characters from 1, as far as that is known.
+        position: Option<usize>,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Group offsets of single topics are not synced.
+    #[error("group offsets are synced for all topics only: use sync mode metadata_data with a topic expression")]
+    OffsetsNeedAllTopics,
+    /// A metadata task copies all topics and no records.
+    #[error("a topic expression needs sync mode metadata_data")]
+    PatternNeedsData,
+    /// A limit is out of its range.
+    #[error("{name} is {found}, but must be {range}")]
+    Limit {
+        /// The limit's name.
+        name: &'static str,
+        /// Its value.
+        found: String,
+        /// What is allowed.
+        range: &'static str,
+    },
+}
+
+/// The text for a position that may be unknown.
+fn at(position: Option<usize>) -> String {
+    position.map(|position| format!(" (at character {position})")).unwrap_or_default()
+}
+
+/// A task's name: 1 to 64 letters, digits, `_`, `-` and `.`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct TaskName(String);
+
+impl TaskName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TaskName {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let count = text.chars().count();
+        if count == 0 || count > TASK_NAME_CHARS_MAX {
+            return Err(SpecError::NameLength { count });
+        }
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        match text.chars().enumerate().find(|(_, c)| !is_allowed(*c)) {
+            Some((index, found)) => Err(SpecError::NameCharacter { position: index + 1, found }),
+            None => Ok(Self(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for TaskName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncMode {
+    /// Topics and their configuration.
+    Metadata,
+    /// Topics and records.
+    #[default]
+    MetadataData,
+    /// Topics, records and the offsets of consumer groups.
+    MetadataDataOffsets,
+}
+
+impl SyncMode {
+    /// Whether records are copied.
+    #[must_use]
+    pub const fn copies_data(self) -> bool {
+        !matches!(self, Self::Metadata)
+    }
+
+    /// The name on the command line and in events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Metadata => "metadata",
+            Self::MetadataData => "metadata_data",
+            Self::MetadataDataOffsets => "metadata_data_offsets",
+        }
+    }
+}
+
+impl fmt::Display for SyncMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for SyncMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Metadata, Self::MetadataData, Self::MetadataDataOffsets]
+            .into_iter()
+            .find(|mode| mode.name() == text)
+            .ok_or_else(|| format!("{text:?} is none of metadata, metadata_data, metadata_data_offsets"))
+    }
+}
+
+/// Where the copy of a partition begins that was there when the task was created. Later ones begin at
+/// their first offset (BF-30).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartPosition {
+    /// At the first record there is.
+    #[default]
+    Earliest,
+    /// Behind the last record there is.
+    Latest,
+    /// At the first record whose timestamp is this or later, in milliseconds since 1970.
+    Timestamp(i64),
+}
+
+/// A regular expression that must match a whole topic name.
+#[derive(Clone, Debug)]
+pub struct TopicPattern {
+    text: String,
+    regex: Regex,
+}
+
+impl TopicPattern {
+    /// The expression as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the expression matches the whole of `name`.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        self.regex.is_match(name)
+    }
+}
+
+impl PartialEq for TopicPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl FromStr for TopicPattern {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let error = |cause: regex::Error| {
+            let (position, message) = explain(&cause);
+            SpecError::Pattern { pattern: text.to_owned(), position, message }
+        };
+        // Alone first: positions are then those of the given text, and `a)|(b` is no way around the anchors.
+        Regex::new(text).map_err(error)?;
+        // In (?x) mode a comment at the end would swallow the closing bracket; a line break ends it there.
+        let regex = Regex::new(&format!("^(?:{text})$"))
+            .or_else(|_| Regex::new(&format!("^(?:{text}\n)$")))
+            .map_err(error)?;
+        Ok(Self { text: text.to_owned(), regex })
+    }
+}
+
+impl Serialize for TopicPattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+/// Position (from 1) and message of a syntax error. `regex` tells the position only in its drawing: the expression
+/// on one line, indented by four, and carets below.
+fn explain(cause: &regex::Error) -> (Option<usize>, String) {
+    let text = cause.to_string();
+    let position = text
+        .lines()
+        .find(|line| line.contains('^') && line.chars().all(|c| c == ' ' || c == '^'))
+        .and_then(|line| line.find('^'))
+        .and_then(|column| (column + 1).checked_sub(4));
+    let message = text.lines().last().unwrap_or_default();
+    (position, message.strip_prefix("error: ").unwrap_or(message).to_owned())
+}
+
+/// Which topics travel. Internal ones (`__…`) never do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TopicSelection {
+    /// All that are not internal.
+    #[default]
+    All,
+    /// Those whose whole name matches.
+    Regex(TopicPattern),
+}
+
+impl TopicSelection {
+    /// Whether the topic `name` is selected, internal or not.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Regex(pattern) => pattern.matches(name),
+        }
+    }
+}
+
+/// Bounds and paces of a task; every one can be set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskLimits {
+    /// Most workers, each with connections of its own.
+    pub concurrency_max: usize,
+    /// Bytes that may be fetched and not yet acknowledged, over all lanes.
+    pub in_flight_bytes_max: usize,
+    /// Time between two comparisons of the topics' metadata; at least 5 s.
+    pub metadata_interval: Duration,
+    /// Time between two looks for new topics and partitions.
+    pub discovery_interval: Duration,
+    /// Bytes of one fetch answer.
+    pub fetch_bytes_max: i32,
+    /// Bytes of one partition in a fetch answer.
+    pub fetch_partition_bytes_max: i32,
+    /// How long the source may wait for new records before it answers a fetch.
+    pub fetch_wait: Duration,
+    /// How long the target may wait for its replicas before it answers a produce.
+    pub produce_timeout: Duration,
+    /// How long a newly created topic may take until all its partitions have leaders.
+    pub topic_ready_timeout: Duration,
+    /// Bytes that one batch may decompress to when it is rebuilt.
+    pub decompressed_bytes_max: usize,
+    /// Offset map segments of one lane kept in memory.
+    pub map_segments_max: usize,
+}
+
+impl Default for TaskLimits {
+    fn default() -> Self {
+        Self {
+            concurrency_max: 20,
+            in_flight_bytes_max: 32 << 20,
+            metadata_interval: Duration::from_secs(180),
+            discovery_interval: Duration::from_secs(10),
+            fetch_bytes_max: 2 << 20,
+            fetch_partition_bytes_max: 1 << 20,
+            fetch_wait: Duration::from_millis(500),
+            produce_timeout: Duration::from_secs(10),
+            topic_ready_timeout: Duration::from_secs(60),
+            decompressed_bytes_max: 256 << 20,
+            map_segments_max: 4096,
+        }
+    }
+}
+
+/// One replication task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskSpec {
+    /// The task's name; part of its transactional ids.
+    pub name: TaskName,
+    /// What travels.
+    pub sync: SyncMode,
+    /// Which topics travel.
+    pub topics: TopicSelection,
+    /// Where the copy begins.
+    pub start: StartPosition,
+    /// On: records of source partition p go to target partition p. Off: to p mod the target's count.
+    pub same_partition: bool,
+    /// End when the offsets seen at the start are copied.
+    pub once: bool,
+    /// Bounds and paces.
+    pub limits: TaskLimits,
+}
+
+impl TaskSpec {
+    /// A task with every setting at its default.
+    #[must_use]
+    pub fn new(name: TaskName) -> Self {
+        Self {
+            name,
+            sync: SyncMode::default(),
+            topics: TopicSelection::default(),
+            start: StartPosition::default(),
+            same_partition: true,
+            once: false,
+            limits: TaskLimits::default(),
+        }
+    }
+
+    /// Whether the settings go together.
+    ///
+    /// # Errors
+    /// [`SpecError`] names the first that does not.
+    pub fn validate(&self) -> Result<(), SpecError> {
+        match (&self.topics, self.sync) {
+            (TopicSelection::Regex(_), SyncMode::MetadataDataOffsets) => return Err(SpecError::OffsetsNeedAllTopics),
+            (TopicSelection::Regex(_), SyncMode::Metadata) => return Err(SpecError::PatternNeedsData),
+            _ => {}
+        }
+        let limits = &self.limits;
+        let limit = |is_met: bool, name, found: String, range| {
+            if is_met { Ok(()) } else { Err(SpecError::Limit { name, found, range }) }
+        };
+        limit(limits.concurrency_max > 0, "concurrency_max", limits.concurrency_max.to_string(), "at least 1")?;
+        let interval = limits.metadata_interval;
+        limit(interval >= Duration::from_secs(5), "metadata_interval", format!("{interval:?}"), "at least 5 s")?;
+        let interval = limits.discovery_interval;
+        limit(!interval.is_zero(), "discovery_interval", format!("{interval:?}"), "above 0")?;
+        limit(limits.fetch_bytes_max > 0, "fetch_bytes_max", limits.fetch_bytes_max.to_string(), "above 0")?;
+        let bytes = limits.fetch_partition_bytes_max;
+        limit(bytes > 0, "fetch_partition_bytes_max", bytes.to_string(), "above 0")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_name(text: &str, expected: Result<(), &str>) {
+        let found = text.parse::<TaskName>().map(|_| ()).map_err(|error| error.to_string());
+        assert_eq!(found, expected.map_err(str::to_owned));
+    }
+
+    #[test]
+    fn task_names() {
+        check_name("a", Ok(()));
+        check_name("Orders_2-eu.west", Ok(()));
+        check_name(&"x".repeat(64), Ok(()));
+        check_name("", Err("a task name has 1 to 64 characters, this one has 0"));
+        check_name(&"x".repeat(65), Err("a task name has 1 to 64 characters, this one has 65"));
+        let message = "a task name consists of letters, digits, '_', '-' and '.', but character 3 is '/'";
+        check_name("ab/c", Err(message));
+        check_name("é", Err("a task name consists of letters, digits, '_', '-' and '.', but character 1 is 'é'"));
+    }
+
+    #[track_caller]
+    fn check_pattern(pattern: &str, name: &str, expected: bool) {
+        assert_eq!(pattern.parse::<TopicPattern>().unwrap().matches(name), expected, "{pattern} on {name}");
+    }
+
+    #[test]
+    fn patterns_match_whole_names() {
+        check_pattern("orders", "orders", true);
+        check_pattern("orders", "my-orders", false);
+        check_pattern("orders", "orders-2", false);
+        check_pattern("a|ab", "ab", true);
+        check_pattern("a|b", "bb", false);
+        check_pattern("orders.*", "orders-2", true);
+        check_pattern("^orders$", "orders", true);
+        check_pattern("(?i)ORDERS", "orders", true);
+        check_pattern("(?x) orders # the main ones", "orders", true);
+        check_pattern("(?x) orders # the main ones", "orders2", false);
+        check_pattern("", "", true);
+    }
+
+    #[test]
+    fn broken_patterns_name_the_position() {
+        for (pattern, expected) in [("ab(c", Some(3)), ("[z-a]", Some(2)), ("a)|(b", Some(2)), ("*a", Some(1))] {
+            let error = pattern.parse::<TopicPattern>().unwrap_err();
+            let SpecError::Pattern { position, ref message, .. } = error else { panic!("{error}") };
+            assert_eq!(position, expected, "{error}");
+            assert!(!message.is_empty());
+        }
+    }
+
+    #[track_caller]
+    fn check_spec(change: impl FnOnce(&mut TaskSpec), expected: Option<SpecError>) {
+        let mut spec = TaskSpec::new("t".parse().unwrap());
+        change(&mut spec);
+        assert_eq!(spec.validate().err(), expected);
+    }
+
+    #[test]
+    fn modes_and_patterns_go_together() {
+        let pattern = || TopicSelection::Regex("a".parse().unwrap());
+        check_spec(|_| {}, None);
+        check_spec(|spec| spec.topics = pattern(), None);
+        check_spec(
+            |spec| {
+                spec.topics = pattern();
+                spec.sync = SyncMode::MetadataDataOffsets;
+            },
+            Some(SpecError::OffsetsNeedAllTopics),
+        );
+        check_spec(
+            |spec| {
+                spec.topics = pattern();
+                spec.sync = SyncMode::Metadata;
+            },
+            Some(SpecError::PatternNeedsData),
+        );
+    }
+
+    #[test]
+    fn limits_have_ranges() {
+        let found = |change: fn(&mut TaskLimits)| {
+            let mut spec = TaskSpec::new("t".parse().unwrap());
+            change(&mut spec.limits);
+            spec.validate().unwrap_err().to_string()
+        };
+        assert_eq!(found(|limits| limits.concurrency_max = 0), "concurrency_max is 0, but must be at least 1");
+        let text = found(|limits| limits.metadata_interval = Duration::from_secs(4));
+        assert_eq!(text, "metadata_interval is 4s, but must be at least 5 s");
+    }
+}
