@@ -1,13 +1,8 @@
 import java.io.BufferedReader;
-import java.io.ByteArrayOutputStream;
-import java.io.DataInputStream;
-import java.io.DataOutputStream;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
-import java.net.Socket;
-import java.net.URLDecoder;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
@@ -20,12 +15,11 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
-import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
-import java.util.zip.CRC32C;
 import org.apache.kafka.clients.admin.AdminClient;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.ConfigEntry;
@@ -38,6 +32,7 @@ import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.Node;
 import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.acl.AccessControlEntry;
@@ -46,7 +41,6 @@ import org.apache.kafka.common.acl.AclOperation;
 import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.header.Header;
-import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.resource.ResourceType;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
@@ -66,6 +60,8 @@ public class Oracle {
     private final PrintStream out;
     private final AdminClient admin;
     private final Map<String, KafkaProducer<byte[], byte[]>> open = new HashMap<>();
+    /** The last offset that each open transaction has written, by partition. */
+    private final Map<String, Map<TopicPartition, Long>> written = new HashMap<>();
 
     private Oracle(Properties common, PrintStream out) {
         this.common = common;
@@ -122,7 +118,7 @@ public class Oracle {
             case "alter": alter(a.text("topic"), a.starting("config."), a.list("unset")); break;
             case "produce": produce(a); break;
             case "end": end(a.text("txn"), a.text("how")); break;
-            case "raw": raw(a); break;
+            case "raw": RawBatch.send(a, leader(a.text("topic"), a.number("partition", 0))); break;
             case "dump": dump(a); break;
             case "offsets": offsets(a); break;
             case "compact": compact(a); break;
@@ -297,7 +293,7 @@ public class Oracle {
         }
     }
 
-    private void end(String transaction, String how) {
+    private void end(String transaction, String how) throws Exception {
         KafkaProducer<byte[], byte[]> producer = open.remove(transaction);
         if (producer == null) {
             throw new IllegalArgumentException("no open transaction " + transaction);
@@ -308,6 +304,20 @@ public class Oracle {
             producer.abortTransaction();
         }
         producer.close();
+        awaitMarkers(written.remove(transaction));
+    }
+
+    /** The broker answers before the markers are written; until then a read_committed reader sees the transaction as open. */
+    private void awaitMarkers(Map<TopicPartition, Long> last) throws Exception {
+        long deadline = System.currentTimeMillis() + DEADLINE_MS;
+        try (KafkaConsumer<byte[], byte[]> consumer = consumer("read_uncommitted", null)) {
+            for (Map.Entry<TopicPartition, Long> entry : last.entrySet()) {
+                TopicPartition partition = entry.getKey();
+                while (consumer.endOffsets(Collections.singleton(partition)).get(partition) < entry.getValue() + 2) {
+                    late(deadline, "no transaction marker in " + partition);
+                }
+            }
+        }
     }
 
     private void send(KafkaProducer<byte[], byte[]> producer, Arguments a) throws Exception {
@@ -317,11 +327,14 @@ public class Oracle {
         long flushEvery = a.big("flush_every", 0);
         // One failed send fails the command; holding every future of a long run would cost memory.
         Exception[] failure = new Exception[1];
+        Map<TopicPartition, Long> last = written.computeIfAbsent(a.text("txn", ""), id -> new ConcurrentHashMap<>());
         for (long index = dataset.first; index < dataset.first + dataset.count; index++) {
             int partition = a.has("partition") ? a.number("partition", 0) : (int) (index % partitions);
             producer.send(dataset.record(topic, partition, index), (RecordMetadata metadata, Exception error) -> {
                 if (error != null) {
                     failure[0] = error;
+                } else {
+                    last.merge(new TopicPartition(topic, partition), metadata.offset(), Math::max);
                 }
             });
             if (flushEvery > 0 && (index - dataset.first + 1) % flushEvery == 0) {
@@ -335,212 +348,8 @@ public class Oracle {
         print(Long.toString(dataset.count));
     }
 
-    /** Records that depend on the arguments only: the same command gives the same records in any JVM. */
-    private static final class Dataset {
-        final String kind;
-        final long first;
-        final long count;
-        private final long timestamp;
-        private final int valueBytes;
-        private final long keys;
-        private final boolean headers;
-        private final byte[] text;
-
-        Dataset(Arguments a) {
-            kind = a.text("kind", "mixed");
-            first = a.big("first", 0);
-            count = a.big("count", 100);
-            timestamp = a.big("timestamp", 1_700_000_000_000L);
-            valueBytes = a.number("value_bytes", 100);
-            keys = a.big("keys", 10);
-            headers = !a.text("headers", "yes").equals("no");
-            text = text(a.big("seed", 1), Math.max(1 << 20, 2 * valueBytes), a.text("content", "words"));
-        }
-
-        /** Words compress, random bytes do not. */
-        private static byte[] text(long seed, int length, String content) {
-            Random random = new Random(seed);
-            byte[] bytes = new byte[length];
-            if (content.equals("random")) {
-                random.nextBytes(bytes);
-                return bytes;
-            }
-            byte[][] words = new byte[500][];
-            for (int i = 0; i < words.length; i++) {
-                words[i] = new byte[2 + random.nextInt(9)];
-                for (int j = 0; j < words[i].length; j++) {
-                    words[i][j] = (byte) ('a' + random.nextInt(26));
-                }
-            }
-            for (int at = 0; at < length; ) {
-                byte[] word = words[random.nextInt(words.length)];
-                int part = Math.min(word.length, length - at);
-                System.arraycopy(word, 0, bytes, at, part);
-                at += part;
-                if (at < length) {
-                    bytes[at++] = ' ';
-                }
-            }
-            return bytes;
-        }
-
-        ProducerRecord<byte[], byte[]> record(String topic, int partition, long index) {
-            List<Header> list = new ArrayList<>();
-            if (headers && kind.equals("mixed")) {
-                switch ((int) (index % 5)) {
-                    case 1: list.add(new RecordHeader("trace", utf8("t" + index))); break;
-                    case 2:
-                        list.add(new RecordHeader("h", utf8("a")));
-                        list.add(new RecordHeader("h", utf8("b")));
-                        list.add(new RecordHeader("h", (byte[]) null));
-                        list.add(new RecordHeader("h", utf8("a")));
-                        break;
-                    case 3: list.add(new RecordHeader("", new byte[0])); break;
-                    case 4: list.add(new RecordHeader("schl\u00fcssel\u6f22", new byte[] {0, -1, 10})); break;
-                    default: break;
-                }
-            }
-            return new ProducerRecord<>(topic, partition, time(index), key(index), value(index), list);
-        }
-
-        private Long time(long index) {
-            if (timestamp < 0) {
-                return null;
-            }
-            // Not monotonic, as in life.
-            return kind.equals("mixed") ? timestamp + index * 13 - index % 3 * 40 : timestamp + index;
-        }
-
-        private byte[] key(long index) {
-            switch (kind) {
-                // Some keys come once: they survive compaction and leave gaps between them.
-                case "keyed": return utf8(index % 13 == 6 ? "once-" + index : "key-" + index % keys);
-                case "mixed":
-                    if (index % 4 == 0) {
-                        return null;
-                    }
-                    return index % 4 == 1 ? new byte[0] : utf8("key-" + index);
-                default: return utf8("key-" + index);
-            }
-        }
-
-        private byte[] value(long index) {
-            if (kind.equals("keyed") && index % 11 == 10) {
-                return null;
-            }
-            if (kind.equals("mixed")) {
-                if (index % 7 == 3) {
-                    return null;
-                }
-                if (index % 7 == 5) {
-                    return new byte[0];
-                }
-            }
-            byte[] value = new byte[valueBytes];
-            int from = (int) (index * 7919 % (text.length - valueBytes));
-            System.arraycopy(text, from, value, 0, valueBytes);
-            byte[] head = utf8(index + ":");
-            System.arraycopy(head, 0, value, 0, Math.min(head.length, valueBytes));
-            return value;
-        }
-    }
-
-    /**
-     * Writes what the Java producer cannot: one v2 batch whose header keys are not UTF-8, by a hand-made Produce v3 request.
-     */
-    private void raw(Arguments a) throws Exception {
-        String topic = a.text("topic");
-        int partition = a.number("partition", 0);
-        int count = a.number("count", 10);
-        long timestamp = a.big("timestamp", 1_700_000_000_000L);
-        ByteArrayOutputStream records = new ByteArrayOutputStream();
-        for (int i = 0; i < count; i++) {
-            ByteArrayOutputStream record = new ByteArrayOutputStream();
-            record.write(0);
-            varint(record, i); // timestamp delta
-            varint(record, i); // offset delta
-            bytes(record, utf8("raw-" + i));
-            bytes(record, i % 3 == 0 ? null : utf8("value-" + i));
-            varint(record, 3);
-            bytes(record, new byte[] {(byte) 0xff, (byte) 0xfe, (byte) i});
-            bytes(record, utf8("x"));
-            bytes(record, new byte[] {(byte) 0xc3, 0x28});
-            bytes(record, null);
-            bytes(record, new byte[] {(byte) 0xff, (byte) 0xfe, (byte) i});
-            bytes(record, new byte[0]);
-            varint(records, record.size());
-            record.writeTo(records);
-        }
-        ByteArrayOutputStream tail = new ByteArrayOutputStream();
-        DataOutputStream t = new DataOutputStream(tail);
-        t.writeShort(0); // attributes
-        t.writeInt(count - 1);
-        t.writeLong(timestamp);
-        t.writeLong(timestamp + count - 1);
-        t.writeLong(-1); // producer id
-        t.writeShort(-1);
-        t.writeInt(-1);
-        t.writeInt(count);
-        records.writeTo(t);
-        CRC32C crc = new CRC32C();
-        crc.update(tail.toByteArray());
-        ByteArrayOutputStream request = new ByteArrayOutputStream();
-        DataOutputStream r = new DataOutputStream(request);
-        r.writeShort(0); // Produce
-        r.writeShort(3);
-        r.writeInt(1);
-        r.writeShort(-1); // no client id
-        r.writeShort(-1); // no transactional id
-        r.writeShort(-1); // acks
-        r.writeInt(30_000);
-        r.writeInt(1);
-        byte[] name = utf8(topic);
-        r.writeShort(name.length);
-        r.write(name);
-        r.writeInt(1);
-        r.writeInt(partition);
-        r.writeInt(12 + 9 + tail.size());
-        r.writeLong(0); // base offset
-        r.writeInt(9 + tail.size());
-        r.writeInt(-1); // leader epoch
-        r.writeByte(2);
-        r.writeInt((int) crc.getValue());
-        tail.writeTo(r);
-        PartitionInfo info = topics().get(topic).stream().filter(p -> p.partition() == partition).findFirst().get();
-        try (Socket socket = new Socket(info.leader().host(), info.leader().port())) {
-            DataOutputStream send = new DataOutputStream(socket.getOutputStream());
-            send.writeInt(request.size());
-            request.writeTo(send);
-            send.flush();
-            DataInputStream receive = new DataInputStream(socket.getInputStream());
-            receive.readInt(); // length
-            receive.readInt(); // correlation id
-            receive.readInt(); // one topic
-            receive.skipBytes(receive.readShort());
-            receive.readInt(); // one partition
-            receive.readInt();
-            int error = receive.readShort();
-            if (error != 0) {
-                throw new IllegalStateException("produce answered error code " + error);
-            }
-        }
-        print(Integer.toString(count));
-    }
-
-    private static void varint(ByteArrayOutputStream out, int value) {
-        int rest = value << 1 ^ value >> 31;
-        while ((rest & ~0x7f) != 0) {
-            out.write(rest & 0x7f | 0x80);
-            rest >>>= 7;
-        }
-        out.write(rest);
-    }
-
-    private static void bytes(ByteArrayOutputStream out, byte[] bytes) {
-        varint(out, bytes == null ? -1 : bytes.length);
-        if (bytes != null) {
-            out.write(bytes, 0, bytes.length);
-        }
+    private Node leader(String topic, int partition) {
+        return topics().get(topic).stream().filter(p -> p.partition() == partition).findFirst().get().leader();
     }
 
     // ---- reading ----------------------------------------------------------------------------------------------
@@ -832,59 +641,11 @@ public class Oracle {
         out.println(String.join("\t", Arrays.asList(fields)));
     }
 
-    private static byte[] utf8(String text) {
+    static byte[] utf8(String text) {
         return text.getBytes(StandardCharsets.UTF_8);
     }
 
     private static String encode(String text) throws Exception {
         return URLEncoder.encode(text, "UTF-8");
-    }
-
-    private static final class Arguments {
-        private final Map<String, String> all = new TreeMap<>();
-
-        Arguments(String[] words) throws Exception {
-            for (int i = 1; i < words.length; i++) {
-                int at = words[i].indexOf('=');
-                all.put(words[i].substring(0, at), URLDecoder.decode(words[i].substring(at + 1), "UTF-8"));
-            }
-        }
-
-        boolean has(String name) {
-            return all.containsKey(name);
-        }
-
-        String text(String name) {
-            if (!has(name)) {
-                throw new IllegalArgumentException("missing " + name);
-            }
-            return all.get(name);
-        }
-
-        String text(String name, String otherwise) {
-            return all.getOrDefault(name, otherwise);
-        }
-
-        int number(String name, int otherwise) {
-            return has(name) ? Integer.parseInt(all.get(name)) : otherwise;
-        }
-
-        long big(String name, long otherwise) {
-            return has(name) ? Long.parseLong(all.get(name)) : otherwise;
-        }
-
-        List<String> list(String name) {
-            return has(name) && !all.get(name).isEmpty() ? Arrays.asList(all.get(name).split(",")) : Collections.emptyList();
-        }
-
-        Map<String, String> starting(String prefix) {
-            Map<String, String> found = new TreeMap<>();
-            all.forEach((name, value) -> {
-                if (name.startsWith(prefix)) {
-                    found.put(name.substring(prefix.length()), value);
-                }
-            });
-            return found;
-        }
     }
 }

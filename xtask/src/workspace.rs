@@ -27,6 +27,15 @@ pub fn kafka_cache() -> PathBuf {
     }
 }
 
+/// The `kferry` binary under test: `KFERRY_BIN` (`cargo xtask integration` sets it to the static binary), else where
+/// `cargo xtask dist` puts it.
+pub fn kferry_binary() -> PathBuf {
+    match env::var_os("KFERRY_BIN") {
+        Some(binary) => PathBuf::from(binary),
+        None => target_directory().join("x86_64-unknown-linux-gnu").join("release").join("kferry"),
+    }
+}
+
 /// A `cargo` command in the repository, the same cargo that runs us.
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -41,15 +41,15 @@ pub fn class_path(release: Release) -> Result<String> {
     Ok(jars.join("*").display().to_string())
 }
 
-/// The directory of the class files of one Java source, compiled against the jars of `release` unless that was done
-/// before with the same text.
+/// The directory of the class files of a Java source and what it uses from the same directory, compiled against the jars
+/// of `release` unless that was done before with the same texts.
 ///
 /// # Errors
 /// As [`fetch`], and when `javac` refuses the source.
 pub fn compile(release: Release, source: &Path) -> Result<PathBuf> {
-    let text = fs::read(source).with_context(|| format!("reading {}", source.display()))?;
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
+    let directory = source.parent().context("a source without a directory")?;
+    let hasher =
+        hash_sources(directory).with_context(|| format!("reading {}", directory.display()))?;
     let stem = source.file_stem().unwrap_or_default().to_string_lossy();
     let name = format!("{stem}-{release}-{:016x}", hasher.finish());
     let classes = workspace::kafka_cache().join(&name);
@@ -62,12 +62,17 @@ pub fn compile(release: Release, source: &Path) -> Result<PathBuf> {
         let unfinished = classes.with_file_name(format!("{name}.unfinished"));
         fs::create_dir_all(&unfinished)?;
         let mut command = Command::new(workspace::jdk_tool("javac"));
-        command.args(["-nowarn", "-Xlint:none", "-encoding", "UTF-8", "-cp", &class_path, "-d"]);
-        let output = command
-            .arg(&unfinished)
-            .arg(source)
-            .output()
-            .context("running javac (a JDK is needed)")?;
+        command.args([
+            "-nowarn",
+            "-Xlint:none",
+            "-encoding",
+            "UTF-8",
+            "-cp",
+            &class_path,
+            "-sourcepath",
+        ]);
+        command.arg(directory).arg("-d").arg(&unfinished).arg(source);
+        let output = command.output().context("running javac (a JDK is needed)")?;
         if !output.status.success() {
             let errors = String::from_utf8_lossy(&output.stderr);
             bail!("javac refuses {} with the jars of Kafka {release}:\n{errors}", source.display());
@@ -75,6 +80,22 @@ pub fn compile(release: Release, source: &Path) -> Result<PathBuf> {
         fs::rename(&unfinished, &classes)?;
     }
     Ok(classes)
+}
+
+fn hash_sources(directory: &Path) -> Result<DefaultHasher> {
+    let mut sources = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "java") {
+            sources.push(path);
+        }
+    }
+    sources.sort();
+    let mut hasher = DefaultHasher::new();
+    for source in sources {
+        fs::read(source)?.hash(&mut hasher);
+    }
+    Ok(hasher)
 }
 
 /// Holds the cache's lock called `name` until the file is dropped.
