@@ -1,0 +1,189 @@
+//! One connection to one broker, as callers see it.
+//!
+//! Calls are encoded and queued at once, in the order in which they are made; the future only waits. A task per
+//! connection ([`driver`]) moves the bytes. When the last handle is dropped, the task ends after what is under way.
+
+mod call;
+mod driver;
+mod open;
+mod produce;
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use kafka_wire::{
+    connection::{ConnectionError, Failure, Request},
+    messages::ApiKey,
+    protocol,
+    versions::BrokerVersions,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+pub(crate) use self::open::open;
+pub use self::{call::CallOptions, produce::ProduceAck};
+use crate::{ClientError, ClientLimits, address::BrokerAddress};
+
+/// How a request ended: its response frame, or why there is none.
+type Reply = Result<Bytes, Failure>;
+
+/// What a handle hands to the connection's task.
+enum Command {
+    /// A request, with the place where its answer goes.
+    Send(Request, oneshot::Sender<Reply>),
+    /// End the connection now.
+    Close,
+}
+
+/// What handles and the task have in common.
+#[derive(Debug)]
+struct Shared {
+    broker_id: i32,
+    address: BrokerAddress,
+    versions: BrokerVersions,
+    client_id: String,
+    limits: ClientLimits,
+    correlation_id: AtomicI32,
+    token: AtomicU64,
+    /// Requests handed over and not yet ended.
+    waiting: Arc<AtomicUsize>,
+    closed: Arc<AtomicBool>,
+}
+
+/// A handle to one connection; clones share it.
+#[derive(Clone, Debug)]
+pub struct BrokerConnection {
+    shared: Arc<Shared>,
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+impl BrokerConnection {
+    /// The broker's id; -1 when it was reached by a bootstrap address and is not known yet.
+    #[must_use]
+    pub fn broker_id(&self) -> i32 {
+        self.shared.broker_id
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> &BrokerAddress {
+        &self.shared.address
+    }
+
+    /// What this broker offers.
+    #[must_use]
+    pub fn versions(&self) -> &BrokerVersions {
+        &self.shared.versions
+    }
+
+    /// Whether the connection has ended; every further call fails.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::Acquire) || self.commands.is_closed()
+    }
+
+    /// Ends the connection with a reset: what is under way fails with "answer unknown".
+    pub fn close(&self) {
+        self.shared.closed.store(true, Ordering::Release);
+        _ = self.commands.send(Command::Close);
+    }
+
+    /// Sends a request in the highest version that both sides know. It is queued now, not at the first poll.
+    ///
+    /// # Errors
+    /// [`ClientError::Unsupported`], [`ClientError::NotSent`], [`ClientError::AnswerUnknown`],
+    /// [`ClientError::QueueFull`], [`ClientError::Message`].
+    pub fn call<R: protocol::Request>(
+        &self,
+        request: R,
+    ) -> impl Future<Output = Result<R::Response, ClientError>> + Send + 'static + use<R> {
+        self.call_with(request, CallOptions::default())
+    }
+
+    /// The version in which `R` would be sent, at most `version_max`.
+    ///
+    /// # Errors
+    /// [`ClientError::Unsupported`] when there is none.
+    pub fn version_for<R: protocol::Request>(
+        &self,
+        version_max: Option<i16>,
+    ) -> Result<i16, ClientError> {
+        let api = call::api_of::<R>()?;
+        let versions = &self.shared.versions;
+        let version = match version_max {
+            Some(max) => versions.highest_capped(api, max),
+            None => versions.highest(api),
+        };
+        version.ok_or_else(|| self.unsupported(api, None))
+    }
+
+    pub(crate) fn unsupported(&self, api: ApiKey, version_min: Option<i16>) -> ClientError {
+        let release = self.shared.versions.release_range();
+        ClientError::Unsupported { address: self.shared.address.clone(), api, version_min, release }
+    }
+
+    pub(crate) fn limits(&self) -> &ClientLimits {
+        &self.shared.limits
+    }
+
+    fn next_correlation_id(&self) -> i32 {
+        // Never negative: those belong to the handshake.
+        self.shared.correlation_id.fetch_add(1, Ordering::Relaxed) & i32::MAX
+    }
+
+    /// Queues one encoded request; the future waits for its frame.
+    fn submit(
+        &self,
+        api: ApiKey,
+        api_version: i16,
+        correlation_id: i32,
+        chunks: Vec<Bytes>,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<Bytes, ClientError>> + Send + 'static + use<> {
+        let (reply, answer) = oneshot::channel();
+        let limit = self.shared.limits.queue_max;
+        let refused = if self.shared.waiting.fetch_add(1, Ordering::AcqRel) >= limit {
+            self.shared.waiting.fetch_sub(1, Ordering::AcqRel);
+            Some(ClientError::QueueFull { address: self.shared.address.clone(), api, limit })
+        } else {
+            let request = Request {
+                token: self.shared.token.fetch_add(1, Ordering::Relaxed),
+                correlation_id,
+                api_key: api as i16,
+                api_version,
+                chunks,
+                deadline: (Instant::now() + timeout).into_std(),
+            };
+            self.commands.send(Command::Send(request, reply)).is_err().then(|| {
+                self.shared.waiting.fetch_sub(1, Ordering::AcqRel);
+                self.not_sent(api)
+            })
+        };
+        let shared = Arc::clone(&self.shared);
+        async move {
+            if let Some(error) = refused {
+                return Err(error);
+            }
+            // The task ends every request; without an answer it died itself, with the runtime.
+            let reply = answer.await.unwrap_or(Err(Failure::Unknown(ConnectionError::ShutDown)));
+            reply.map_err(|failure| ClientError::of_failure(&shared.address, api, failure))
+        }
+    }
+
+    fn not_sent(&self, api: ApiKey) -> ClientError {
+        ClientError::NotSent {
+            address: self.shared.address.clone(),
+            api,
+            error: ConnectionError::ShutDown,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Produce: batches go out as they are, in a vectored write, and come back as one ack per partition.
+
+use std::{collections::HashMap, future::Future, time::Duration};
+
+use kafka_wire::{
+    ErrorCode, Uuid,
+    message::decode_response,
+    messages::{ApiKey, ProduceRequest, ProduceResponse},
+    produce::{ProduceTopic, encode_produce},
+};
+
+use super::BrokerConnection;
+use crate::ClientError;
+
+/// From this version on topics are named by their id (KIP-516).
+const TOPIC_ID_VERSION: i16 = 13;
+
+/// How much later than its own time-out a broker's answer may come.
+const ANSWER_GRACE: Duration = Duration::from_secs(1);
+
+/// What became of one partition's batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProduceAck {
+    /// Topic name, also where the answer carries its id only.
+    pub topic: String,
+    /// Partition index.
+    pub partition: i32,
+    /// The broker's code.
+    pub error: ErrorCode,
+    /// Offset of the batch's first record; -1 unless appended.
+    pub base_offset: i64,
+    /// The broker's time if the topic stamps it, else -1.
+    pub log_append_time_ms: i64,
+    /// First offset of the log; -1 unless known (v5+).
+    pub log_start_offset: i64,
+    /// The broker's own words (v8+), those about single records included.
+    pub message: Option<String>,
+    /// Leader id and epoch, where the error is about leadership (KIP-951).
+    pub current_leader: Option<(i32, i32)>,
+}
+
+impl BrokerConnection {
+    /// Sends batches to partitions that this broker leads; one batch per partition (BF-1). Queued now, not at the first poll.
+    ///
+    /// `timeout` is how long the broker may wait for its replicas. We wait a second longer, from now on: that
+    /// alone decides how long a broker that sleeps can hold a lane (broker-probes P15).
+    /// The bytes are not copied. Acks come in the order of the answer.
+    ///
+    /// # Errors
+    /// As [`Self::call`]; errors of partitions are in the acks.
+    pub fn produce(
+        &self,
+        acks: i16,
+        timeout: Duration,
+        topics: Vec<ProduceTopic>,
+    ) -> impl Future<Output = Result<Vec<ProduceAck>, ClientError>> + Send + 'static + use<> {
+        let sent = self.send_produce(acks, timeout, &topics);
+        let names: HashMap<Uuid, String> =
+            topics.iter().map(|topic| (topic.topic_id, topic.name.to_string())).collect();
+        drop(topics);
+        let connection = self.clone();
+        async move {
+            let (version, frame) = sent?;
+            let frame = frame.await?;
+            let (_, response) = decode_response::<ProduceRequest>(version, frame)
+                .map_err(|error| connection.bad_message(ApiKey::Produce, version, error))?;
+            Ok(acks_of(response, version, &names))
+        }
+    }
+
+    fn send_produce(
+        &self,
+        acks: i16,
+        timeout: Duration,
+        topics: &[ProduceTopic],
+    ) -> Result<
+        (i16, impl Future<Output = Result<bytes::Bytes, ClientError>> + Send + 'static + use<>),
+        ClientError,
+    > {
+        if acks == 0 {
+            return Err(ClientError::InvalidArgument(
+                "acks=0 has no answer: not supported".to_owned(),
+            ));
+        }
+        let named_by_id = topics.iter().all(|topic| !topic.topic_id.is_nil());
+        let version_max = (!named_by_id).then_some(TOPIC_ID_VERSION - 1);
+        let version = self.version_for::<ProduceRequest>(version_max)?;
+        let correlation_id = self.next_correlation_id();
+        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        let chunks = encode_produce(
+            correlation_id,
+            &self.shared.client_id,
+            version,
+            acks,
+            timeout_ms,
+            topics,
+        );
+        let patience = timeout.saturating_add(ANSWER_GRACE);
+        Ok((version, self.submit(ApiKey::Produce, version, correlation_id, chunks, patience)))
+    }
+}
+
+fn acks_of(
+    response: ProduceResponse,
+    version: i16,
+    names: &HashMap<Uuid, String>,
+) -> Vec<ProduceAck> {
+    let mut acks = Vec::new();
+    for topic in response.responses {
+        let name = if version >= TOPIC_ID_VERSION {
+            names.get(&topic.topic_id).cloned().unwrap_or_default()
+        } else {
+            topic.name.to_string()
+        };
+        for partition in topic.partition_responses {
+            let mut words: Vec<String> =
+                partition.error_message.iter().map(ToString::to_string).collect();
+            for record in &partition.record_errors {
+                let text = record.batch_index_error_message.as_deref().unwrap_or("refused");
+                words.push(format!("record {}: {text}", record.batch_index));
+            }
+            let leader = &partition.current_leader;
+            acks.push(ProduceAck {
+                topic: name.clone(),
+                partition: partition.index,
+                error: ErrorCode(partition.error_code),
+                base_offset: partition.base_offset,
+                log_append_time_ms: partition.log_append_time_ms,
+                log_start_offset: partition.log_start_offset,
+                message: (!words.is_empty()).then(|| words.join("; ")),
+                current_leader: (leader.leader_id.0 >= 0)
+                    .then_some((leader.leader_id.0, leader.leader_epoch)),
+            });
+        }
+    }
+    acks
+}

@@ -1,0 +1,1 @@
+//! Laws of the session against a model of the broker.
