@@ -10,7 +10,7 @@ use super::{ITERATIONS_MIN, Mechanism, SaslError, base64, scram::Sha512};
 use crate::secret::{Secret, equal_in_constant_time};
 
 /// Gives the password of a user, or nothing for an unknown one.
-pub type Lookup<'a> = dyn Fn(&str) -> Option<Secret> + 'a;
+pub type Lookup<'a> = dyn Fn(&str) -> Option<Secret> + Send + Sync + 'a;
 
 /// What to do after a message from the client.
 #[derive(Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl fmt::Debug for SaslServer<'_> {
 impl<'a> SaslServer<'a> {
     /// Waits for a client's first message. `lookup` owns or borrows the users.
     #[must_use]
-    pub fn new(mechanism: Mechanism, lookup: impl Fn(&str) -> Option<Secret> + 'a) -> Self {
+    pub fn new(mechanism: Mechanism, lookup: impl Fn(&str) -> Option<Secret> + Send + Sync + 'a) -> Self {
         Self {
             mechanism,
             lookup: Box::new(lookup),

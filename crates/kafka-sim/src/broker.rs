@@ -1,0 +1,166 @@
+//! One connection to a broker: frames in, answers out, one request at a time.
+//!
+//! Like a real broker it looks at the next request only after the answer to the one before is
+//! written (P11), and goes on serving what has arrived after the client went away (P2).
+
+use std::io::{self, IoSlice};
+
+use bytes::{Buf, Bytes, BytesMut};
+use kafka_wire::frame::{FrameLimits, bytes_wanted, next_frame};
+use kafka_wire::message::RequestPreamble;
+use kafka_wire::messages::ApiKey;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::cluster::Cluster;
+use crate::faults::FaultAction;
+use crate::handlers::{self, Peer, Reply};
+
+/// Bytes asked from a stream when nothing is known of the next frame.
+const READ_BYTES: usize = 64 << 10;
+
+/// Slices given to one vectored write.
+const SLICES_MAX: usize = 64;
+
+/// Which of a broker's addresses a client came by; it is told the same kind of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listener {
+    Memory,
+    Tcp,
+}
+
+/// Serves one connection until it ends or is cut; `true` when it was cut.
+pub(crate) async fn serve<S>(
+    cluster: Cluster,
+    broker: i32,
+    listener: Listener,
+    stream: &mut S,
+) -> bool
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let watches = cluster
+        .state()
+        .brokers
+        .get(&broker)
+        .filter(|found| found.up)
+        .map(|found| (found.cuts.subscribe(), found.paused.subscribe()));
+    let Some((mut cuts, mut paused)) = watches else { return true };
+    let mut connection = Connection {
+        limits: FrameLimits { frame_bytes_max: cluster.config().request_bytes_max },
+        peer: Peer::new(cluster, broker, listener),
+        stream,
+        input: BytesMut::new(),
+    };
+    let work = async {
+        loop {
+            let Some(frame) = connection.read_frame().await? else { return Ok(Ended::ByPeer) };
+            if paused.wait_for(|paused| !paused).await.is_err() {
+                return Ok(Ended::Cut);
+            }
+            if let Some(ended) = connection.answer(frame).await? {
+                return Ok::<_, io::Error>(ended);
+            }
+        }
+    };
+    tokio::select! {
+        ended = work => matches!(ended, Ok(Ended::Cut)),
+        _ = cuts.changed() => true,
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    ByPeer,
+    Cut,
+}
+
+struct Connection<'a, S> {
+    peer: Peer,
+    stream: &'a mut S,
+    input: BytesMut,
+    limits: FrameLimits,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
+    async fn read_frame(&mut self) -> io::Result<Option<Bytes>> {
+        loop {
+            let invalid = |cause| io::Error::new(io::ErrorKind::InvalidData, cause);
+            if let Some(frame) = next_frame(&mut self.input, &self.limits).map_err(invalid)? {
+                return Ok(Some(frame));
+            }
+            let wanted = bytes_wanted(&self.input, &self.limits).map_err(invalid)?;
+            self.input.reserve(wanted.max(READ_BYTES));
+            if self.stream.read_buf(&mut self.input).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Carries out one request and answers it. `Some` when the connection ends here.
+    async fn answer(&mut self, frame: Bytes) -> io::Result<Option<Ended>> {
+        let fault = self.fault(&frame);
+        if fault == Some(FaultAction::CutBefore) {
+            return Ok(Some(Ended::Cut));
+        }
+        let chunks = match handlers::handle(&mut self.peer, frame).await {
+            Reply::Chunks(chunks) => chunks,
+            Reply::Nothing => return Ok(None),
+            Reply::Close => return Ok(Some(Ended::ByPeer)),
+        };
+        match fault {
+            Some(FaultAction::LoseAnswer) => return Ok(Some(Ended::Cut)),
+            Some(FaultAction::Hang) => std::future::pending().await,
+            Some(FaultAction::Delay(delay)) => tokio::time::sleep(delay).await,
+            Some(FaultAction::Duplicate) => self.write(chunks.clone()).await?,
+            Some(FaultAction::CutAfterBytes(count)) => {
+                self.write(first_bytes(chunks, count)).await?;
+                return Ok(Some(Ended::Cut));
+            }
+            Some(FaultAction::CutBefore) | None => {}
+        }
+        self.write(chunks).await?;
+        Ok(None)
+    }
+
+    fn fault(&self, frame: &Bytes) -> Option<FaultAction> {
+        let preamble = RequestPreamble::parse(frame).ok()?;
+        let api_key = ApiKey::try_from(preamble.api_key).ok()?;
+        let mut state = self.peer.cluster.state();
+        let state = &mut *state;
+        state.faults.hit(api_key, self.peer.broker, &mut state.random)
+    }
+
+    /// Writes all chunks without joining them.
+    async fn write(&mut self, chunks: Vec<Bytes>) -> io::Result<()> {
+        let mut rest =
+            &mut chunks.into_iter().filter(|chunk| !chunk.is_empty()).collect::<Vec<_>>()[..];
+        while !rest.is_empty() {
+            let count = rest.len().min(SLICES_MAX);
+            let slices: Vec<IoSlice<'_>> =
+                rest[..count].iter().map(|chunk| IoSlice::new(chunk)).collect();
+            let mut written = self.stream.write_vectored(&slices).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            while written > 0 {
+                let taken = written.min(rest[0].len());
+                rest[0].advance(taken);
+                written -= taken;
+                if rest[0].is_empty() {
+                    rest = &mut rest[1..];
+                }
+            }
+        }
+        self.stream.flush().await
+    }
+}
+
+fn first_bytes(chunks: Vec<Bytes>, mut count: usize) -> Vec<Bytes> {
+    let mut first = Vec::new();
+    for chunk in chunks {
+        let taken = chunk.len().min(count);
+        first.push(chunk.slice(..taken));
+        count -= taken;
+    }
+    first
+}
