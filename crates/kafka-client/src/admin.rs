@@ -3,7 +3,6 @@
 mod cluster;
 mod config_types;
 mod configs;
-mod configs_v0;
 mod groups;
 mod leader_epochs;
 mod list_offsets;

@@ -13,7 +13,7 @@ use kafka_wire::{
 
 use super::{
     config_types::{ConfigChange, ConfigEntry, ConfigSource},
-    configs_v0, text,
+    text,
     topics::missing,
 };
 use crate::{
@@ -96,13 +96,6 @@ impl Client {
     ) -> Result<Described, ClientError> {
         if names.is_empty() {
             return Ok(BTreeMap::new());
-        }
-        let connection = match target {
-            Target::Broker(id) => self.broker(id).await?,
-            _ => self.any_broker().await?,
-        };
-        if configs_v0::is_needed(connection.versions()) {
-            return configs_v0::describe(&connection, resource_type, names).await;
         }
         let resource = |name: &String| {
             DescribeConfigsResource::default()

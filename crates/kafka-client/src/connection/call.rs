@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use kafka_wire::{
     message::{decode_response, encode_request},
@@ -87,32 +87,4 @@ impl BrokerConnection {
 pub(super) fn api_of<R: protocol::Request>() -> Result<ApiKey, ClientError> {
     ApiKey::try_from(R::KEY)
         .map_err(|()| ClientError::InvalidArgument(format!("unknown API key {}", R::KEY)))
-}
-
-impl BrokerConnection {
-    /// Sends a body that we encoded ourselves, in a version with headers of the old form (request v1, response v0).
-    /// Gives the answer's body.
-    pub(crate) fn call_raw(
-        &self,
-        api: ApiKey,
-        version: i16,
-        body: Bytes,
-    ) -> impl Future<Output = Result<Bytes, ClientError>> + Send + 'static + use<> {
-        let correlation_id = self.next_correlation_id();
-        let client_id = self.shared.client_id.as_bytes();
-        let client_id = &client_id[..client_id.len().min(usize::from(u8::MAX))];
-        let mut frame = BytesMut::with_capacity(14 + client_id.len() + body.len());
-        let length = 10 + client_id.len() + body.len();
-        frame.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-        frame.put_i16(api as i16);
-        frame.put_i16(version);
-        frame.put_i32(correlation_id);
-        frame.put_u16(u16::try_from(client_id.len()).unwrap_or(0));
-        frame.put_slice(client_id);
-        frame.put_slice(&body);
-        let timeout = self.shared.limits.request_timeout;
-        let answer = self.submit(api, version, correlation_id, vec![frame.freeze()], timeout);
-        // The machine has matched the four bytes of the correlation id.
-        async move { answer.await.map(|frame| frame.slice(frame.len().min(4)..)) }
-    }
 }
