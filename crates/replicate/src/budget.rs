@@ -1,0 +1,89 @@
+//! One byte budget for everything in flight.
+//!
+//! A fetch reserves its `bytes_max` before it is sent; what the answer did not use is given back at
+//! once, the rest when the last batch of the frame is acknowledged. So memory depends neither on the
+//! number of partitions nor on how slow the target is.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Permits are counted in KiB so that a budget of many GiB fits in the semaphore's `u32` arithmetic.
+const PERMIT_BYTES: usize = 1024;
+
+/// Bytes that may be in flight, shared by all workers of the process.
+#[derive(Clone, Debug)]
+pub struct ByteBudget {
+    permits: Arc<Semaphore>,
+    total: u32,
+}
+
+impl ByteBudget {
+    /// A budget of `bytes_max` bytes, rounded up to KiB; at least one MiB.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        let total = permits_for(bytes_max.max(1 << 20));
+        Self { permits: Arc::new(Semaphore::new(usize::try_from(total).unwrap_or(usize::MAX))), total }
+    }
+
+    /// Waits until `bytes` are free and takes them. More than the whole budget takes the whole budget:
+    /// a batch larger than the budget travels alone instead of never (BF-21).
+    pub(crate) async fn reserve(&self, bytes: usize) -> Lease {
+        let wanted = permits_for(bytes).min(self.total);
+        let permit = Arc::clone(&self.permits)
+            .acquire_many_owned(wanted)
+            .await
+            .expect("the semaphore of a budget is never closed");
+        Lease { permit }
+    }
+
+    /// Bytes that are not reserved right now.
+    #[must_use]
+    pub fn free_bytes(&self) -> usize {
+        self.permits.available_permits() * PERMIT_BYTES
+    }
+}
+
+/// A part of the budget; gives itself back when dropped.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    permit: OwnedSemaphorePermit,
+}
+
+impl Lease {
+    /// Gives back all but `bytes`.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        let keep = usize::try_from(permits_for(bytes)).unwrap_or(usize::MAX);
+        let spare = self.permit.num_permits().saturating_sub(keep);
+        drop(self.permit.split(spare));
+    }
+}
+
+fn permits_for(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lease_gives_back_what_it_does_not_need() {
+        let budget = ByteBudget::new(4 << 20);
+        let mut lease = budget.reserve(3 << 20).await;
+        assert_eq!(budget.free_bytes(), 1 << 20);
+        lease.shrink(1 << 20);
+        assert_eq!(budget.free_bytes(), 3 << 20);
+        drop(lease);
+        assert_eq!(budget.free_bytes(), 4 << 20);
+    }
+
+    #[tokio::test]
+    async fn a_batch_larger_than_the_budget_takes_all_of_it() {
+        let budget = ByteBudget::new(1 << 20);
+        let lease = budget.reserve(100 << 20).await;
+        assert_eq!(budget.free_bytes(), 0);
+        drop(lease);
+        assert_eq!(budget.free_bytes(), 1 << 20);
+    }
+}

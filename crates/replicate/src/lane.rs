@@ -1,0 +1,304 @@
+//! One source partition on its way to one target partition: what is known, what is under way, what is
+//! safe.
+//!
+//! A lane is a plain struct without I/O. Its worker feeds it fetched batches ([`Lane::accept`]), asks it for
+//! the next batch to send ([`Lane::next_batch`]), and tells it every answer ([`Lane::acknowledge`],
+//! [`Lane::interrupt`], [`Lane::recovered`]). It leaves to the worker which connection is used, and to
+//! `recover` how the target is asked.
+//!
+//! What must never happen: a batch sent before its run is journaled; two batches under way before the
+//! first one of an epoch is acknowledged (a failed first batch followed by others is silent loss, P2); a
+//! batch sent again with the same sequence but other bytes (P2).
+
+mod accept;
+mod settle;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use forward::{
+    EpochBase, OffsetMap, Ordinal, RebuildReason, Runs, SourceOffset, TargetOffset, TargetTraits, patched_header,
+};
+use kafka_wire::Uuid;
+use kafka_wire::record::{BatchV2, RecordLimits};
+
+pub(crate) use accept::{AcceptFault, Accepted, Barrier};
+pub(crate) use settle::{AckFault, RecoverFault, Recovered};
+
+use crate::budget::Lease;
+use crate::journal::{LaneKey, LaneProgress, LaneRecord};
+use crate::progress::{LaneState, LaneStatus};
+
+/// Where a lane stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It knows where to read and has no producer yet; it asks for one when its first batch is ready.
+    Idle,
+    /// The target is being asked: producer id, fence, tail. Nothing is sent.
+    Opening,
+    /// Batches travel.
+    Running,
+    /// An answer went wrong: nothing more is sent until everything under way is answered or dead.
+    Settling,
+    /// Settled after an interruption; waits for its back-off before the target is asked.
+    Waiting,
+    /// It needs an operator, or its topic is gone.
+    Stopped,
+}
+
+/// One batch on its way.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    /// As the source had it, or as rebuilt.
+    pub(crate) batch: BatchV2,
+    /// The ordinal of its first record.
+    pub(crate) ordinal: Ordinal,
+    /// How many records it has.
+    pub(crate) count: i64,
+    /// The source offset of its first record.
+    pub(crate) source_start: SourceOffset,
+    /// The source offset behind it.
+    pub(crate) source_next: SourceOffset,
+    /// Why it was rebuilt, if it was.
+    pub(crate) rebuilt: Option<RebuildReason>,
+    /// Gives the bytes of the frame back to the budget when the frame's last batch is gone.
+    _lease: Arc<Lease>,
+}
+
+impl Outgoing {
+    pub(crate) fn end(&self) -> Ordinal {
+        self.ordinal.plus(self.count)
+    }
+
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.batch.bytes.len()
+    }
+}
+
+/// What a lane is born with.
+#[derive(Debug)]
+pub(crate) struct LaneSeed {
+    /// What the journal knows, or the first record that was written to it.
+    pub(crate) record: LaneRecord,
+    /// The target topic as it is now.
+    pub(crate) traits: TargetTraits,
+    /// Stop when everything below this source offset is copied (`--once`).
+    pub(crate) end: Option<SourceOffset>,
+    /// Shown to others.
+    pub(crate) status: Arc<LaneStatus>,
+}
+
+/// One source partition on its way to one target partition.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) key: LaneKey,
+    pub(crate) status: Arc<LaneStatus>,
+    pub(crate) traits: TargetTraits,
+    pub(crate) phase: Phase,
+    /// The leader of each end, −1 while unknown, and its epoch.
+    pub(crate) source_leader: (i32, i32),
+    pub(crate) target_leader: (i32, i32),
+    pub(crate) source_topic_id: Option<Uuid>,
+    pub(crate) target_topic_id: Option<Uuid>,
+    pub(crate) transactional_id: String,
+    /// Whether records may be on the target that the journal does not know: the tail decides.
+    pub(crate) is_dirty: bool,
+    /// Interruptions without an acknowledgement in between, for the back-off.
+    pub(crate) failures: u32,
+    /// Whether the lane waits in the queue of its target broker.
+    pub(crate) is_queued: bool,
+    /// Whether the event about other writers was raised.
+    pub(crate) knows_foreign_writes: bool,
+    limits: RecordLimits,
+    end: Option<SourceOffset>,
+    /// The next source offset to read.
+    position: SourceOffset,
+    last_fetched_epoch: i32,
+    next_ordinal: Ordinal,
+    runs: Runs,
+    map: OffsetMap,
+    epochs: Vec<EpochBase>,
+    ready: VecDeque<Outgoing>,
+    in_flight: VecDeque<Outgoing>,
+    /// Requests that carry a batch of this lane and have neither an answer nor a dead connection.
+    unanswered: usize,
+    /// The oldest unacknowledged batch was refused as it is: it is rebuilt before it travels again.
+    rebuild_front: bool,
+    buffered_bytes: usize,
+    /// Journal writes under way: nothing from these ordinals on may be sent.
+    barriers: Vec<(Barrier, Ordinal)>,
+    /// Barriers whose journal write was not begun yet.
+    unwritten: Vec<Barrier>,
+    barrier_count: u64,
+    /// Whether the current epoch has had an acknowledgement.
+    is_proven: bool,
+    acked: LaneProgress,
+    /// What `acked` was when the journal last heard of it.
+    journaled: LaneProgress,
+}
+
+impl Lane {
+    /// A lane that goes on from `seed.record`.
+    pub(crate) fn new(seed: LaneSeed, limits: RecordLimits, map_segments_max: usize) -> Self {
+        let LaneSeed { record, traits, end, status } = seed;
+        let is_dirty = !record.settled && !record.epochs.is_empty();
+        let acked = record.acked;
+        status.set_position(acked.source_next.0);
+        Self {
+            key: record.lane,
+            status,
+            traits,
+            phase: Phase::Idle,
+            source_leader: (-1, -1),
+            target_leader: (-1, -1),
+            source_topic_id: record.source_topic_id,
+            target_topic_id: record.target_topic_id,
+            transactional_id: record.transactional_id,
+            is_dirty,
+            failures: 0,
+            is_queued: false,
+            knows_foreign_writes: false,
+            limits,
+            end,
+            position: acked.source_next,
+            last_fetched_epoch: -1,
+            next_ordinal: acked.ordinal,
+            runs: record.runs,
+            map: OffsetMap::new(acked.source_next, acked.target_next.max(TargetOffset(0)), map_segments_max),
+            epochs: record.epochs,
+            ready: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            unanswered: 0,
+            rebuild_front: false,
+            buffered_bytes: 0,
+            barriers: Vec::new(),
+            unwritten: Vec::new(),
+            barrier_count: 0,
+            is_proven: false,
+            acked,
+            journaled: acked,
+        }
+    }
+
+    /// Whether the source may be asked for more: the position is certain and the buffer has room.
+    pub(crate) fn wants_data(&self, buffer_bytes_max: usize) -> bool {
+        let is_certain = match self.phase {
+            Phase::Stopped => false,
+            Phase::Running => true,
+            // After a restart a dirty lane learns its position from the tail; others read ahead.
+            _ => !self.is_dirty || self.has_unsent_or_sent(),
+        };
+        is_certain && self.buffered_bytes < buffer_bytes_max && !self.has_read_all()
+    }
+
+    fn has_unsent_or_sent(&self) -> bool {
+        !self.ready.is_empty() || !self.in_flight.is_empty()
+    }
+
+    fn has_read_all(&self) -> bool {
+        self.end.is_some_and(|end| self.position >= end)
+    }
+
+    /// Whether everything that was asked for is on the target.
+    pub(crate) fn is_done(&self) -> bool {
+        self.has_read_all() && !self.has_unsent_or_sent()
+    }
+
+    /// The next source offset to read and the leader epoch of what was read before it.
+    pub(crate) fn position(&self) -> (SourceOffset, i32) {
+        (self.position, self.last_fetched_epoch)
+    }
+
+    /// Goes on at a later source offset: what lies between is lost and told by an event.
+    pub(crate) fn skip_to(&mut self, offset: SourceOffset) {
+        self.position = self.position.max(offset);
+        self.last_fetched_epoch = -1;
+        self.advance_position();
+    }
+
+    pub(crate) fn end(&self) -> Option<SourceOffset> {
+        self.end
+    }
+
+    pub(crate) fn buffered_bytes(&self) -> usize {
+        self.buffered_bytes
+    }
+
+    /// Whether a request with a batch of this lane has no answer yet.
+    pub(crate) fn is_waiting_for_answers(&self) -> bool {
+        self.unanswered > 0
+    }
+
+    pub(crate) fn acked(&self) -> LaneProgress {
+        self.acked
+    }
+
+    pub(crate) fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
+    pub(crate) fn epochs(&self) -> &[EpochBase] {
+        &self.epochs
+    }
+
+    /// Whether a batch waits that only lacks a producer.
+    pub(crate) fn needs_producer(&self) -> bool {
+        self.phase == Phase::Idle && (self.is_dirty || !self.ready.is_empty())
+    }
+
+    /// Whether [`Lane::next_batch`] would return a batch.
+    pub(crate) fn can_send(&self) -> bool {
+        let Some(front) = self.ready.front() else { return false };
+        self.phase == Phase::Running
+            && self.barriers.iter().all(|(_, ordinal)| front.end() <= *ordinal)
+            && (self.is_proven || self.in_flight.is_empty())
+    }
+
+    /// The size of what [`Lane::next_batch`] would return.
+    pub(crate) fn next_batch_bytes(&self) -> usize {
+        self.ready.front().map_or(0, Outgoing::size_bytes)
+    }
+
+    /// Takes the next batch under way: its patched header and its untouched payload.
+    pub(crate) fn next_batch(&mut self) -> Option<(Bytes, Bytes)> {
+        if !self.can_send() {
+            return None;
+        }
+        let epoch = self.epochs.last()?;
+        let outgoing = self.ready.pop_front()?;
+        let header = patched_header(&outgoing.batch.header, &epoch.stamp(outgoing.ordinal));
+        let payload = outgoing.batch.payload();
+        self.in_flight.push_back(outgoing);
+        self.unanswered += 1;
+        Some((Bytes::copy_from_slice(&header), payload))
+    }
+
+    /// What the journal must know before the lane can be taken up again, as it stands now.
+    pub(crate) fn record(&self, settled: bool) -> LaneRecord {
+        LaneRecord {
+            lane: self.key.clone(),
+            source_topic_id: self.source_topic_id,
+            target_topic_id: self.target_topic_id,
+            transactional_id: self.transactional_id.clone(),
+            settled,
+            epochs: self.epochs.clone(),
+            runs: self.runs.clone(),
+            acked: self.acked,
+        }
+    }
+
+    /// Ends the lane; what waits or is under way is forgotten and will be asked from the tail.
+    pub(crate) fn stop(&mut self) {
+        self.phase = Phase::Stopped;
+        self.ready.clear();
+        self.in_flight.clear();
+        self.barriers.clear();
+        self.buffered_bytes = 0;
+        self.status.set_state(LaneState::Stopped);
+    }
+}
+
+
+#[cfg(test)]
+mod tests;

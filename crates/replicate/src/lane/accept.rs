@@ -1,0 +1,198 @@
+//! Fetched bytes in: split, judged, numbered.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use forward::{
+    AbortedFilter, Decision, DropReason, Ordinal, RebuildError, RebuildReason, Rebuilt, SourceOffset, decide,
+    rebuild,
+};
+use kafka_wire::record::{Batch, BatchError, BatchHeader, BatchV2, split};
+use thiserror::Error;
+
+use super::{Lane, Outgoing, Phase};
+use crate::budget::Lease;
+
+/// What a fetch brought to one lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// Batches that now wait to be sent.
+    pub(crate) batches: usize,
+}
+
+/// Names a journal write that the lane waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Barrier(u64);
+
+/// Why a lane cannot go on with what the source sent.
+#[derive(Debug, Error)]
+pub(crate) enum AcceptFault {
+    /// The source's own bytes are broken: copying them would spread the damage.
+    #[error("the batch at source offset {offset} is corrupt: {error}")]
+    Corrupt { offset: SourceOffset, error: BatchError },
+    /// A batch that must be rebuilt cannot be.
+    #[error("the batch at source offset {offset} cannot be rebuilt ({reason}): {error}")]
+    Rebuild { offset: SourceOffset, reason: RebuildReason, error: RebuildError },
+    /// The source went back behind what it gave before.
+    #[error("the batch at source offset {offset} does not follow what was read before: {error}")]
+    Order { offset: SourceOffset, error: forward::RunError },
+}
+
+impl Lane {
+    /// Takes what a fetch at the lane's position returned. `lease` holds the frame's share of the budget.
+    ///
+    /// Batches before the position are skipped (BF-20); those of aborted transactions and control batches are
+    /// dropped; the rest is numbered and waits to be sent.
+    pub(crate) fn accept(
+        &mut self,
+        records: Bytes,
+        aborted: &mut AbortedFilter,
+        lease: &Arc<Lease>,
+    ) -> Result<Accepted, AcceptFault> {
+        let mut accepted = Accepted::default();
+        let first = self.next_ordinal;
+        let run_count = self.runs.count();
+        for batch in split(records) {
+            let batch = batch.map_err(|error| AcceptFault::Corrupt { offset: self.position, error })?;
+            if self.end.is_some_and(|end| batch.base_offset() >= end.0 && batch.last_offset() >= end.0) {
+                break;
+            }
+            self.accept_batch(batch, aborted, lease, &mut accepted)?;
+        }
+        self.advance_position();
+        if self.runs.count() != run_count {
+            self.raise_barrier(first);
+        }
+        Ok(accepted)
+    }
+
+    /// Nothing from `ordinal` on is sent until the lane's record is durable: take the barrier by
+    /// [`Lane::take_barriers`], write the record, and say so by [`Lane::journal_done`].
+    pub(super) fn raise_barrier(&mut self, ordinal: Ordinal) {
+        let barrier = Barrier(self.barrier_count);
+        self.barrier_count += 1;
+        self.barriers.push((barrier, ordinal));
+        self.unwritten.push(barrier);
+    }
+
+    /// The barriers that fall when [`Lane::record`], as it is now, is durable.
+    pub(crate) fn take_barriers(&mut self) -> Vec<Barrier> {
+        std::mem::take(&mut self.unwritten)
+    }
+
+    fn accept_batch(
+        &mut self,
+        batch: Batch,
+        aborted: &mut AbortedFilter,
+        lease: &Arc<Lease>,
+        accepted: &mut Accepted,
+    ) -> Result<(), AcceptFault> {
+        let offset = SourceOffset(batch.base_offset());
+        let next = SourceOffset(batch.next_offset());
+        let leader_epoch = match &batch {
+            Batch::V2(batch) => batch.header.partition_leader_epoch,
+            Batch::Legacy(_) => -1,
+        };
+        let decision = decide(&batch, self.position, aborted, &self.traits)
+            .map_err(|error| AcceptFault::Corrupt { offset, error })?;
+        match (decision, batch) {
+            (Decision::Drop(reason), batch) => self.drop_batch(&batch, reason),
+            (Decision::AsIs, Batch::V2(batch)) => {
+                let count = i64::from(batch.header.record_count);
+                self.number(self.next_ordinal, offset)?;
+                self.push(batch, offset, count, next, None, lease);
+                accepted.batches += 1;
+            }
+            (Decision::Rebuild(reason), batch) => self.push_rebuilt(&batch, reason, lease, accepted)?,
+            // Only format 2 passes as it is; `decide` says so, and a rebuild would be right all the same.
+            (Decision::AsIs, batch) => self.push_rebuilt(&batch, RebuildReason::LegacyFormat, lease, accepted)?,
+        }
+        if next > self.position {
+            self.position = next;
+            self.last_fetched_epoch = leader_epoch;
+        }
+        Ok(())
+    }
+
+    fn drop_batch(&mut self, batch: &Batch, reason: DropReason) {
+        if reason != DropReason::BeforePosition {
+            let records = match batch {
+                Batch::V2(batch) => u64::try_from(batch.header.record_count).unwrap_or(0),
+                Batch::Legacy(_) => 0,
+            };
+            self.status.dropped(records, reason);
+        }
+    }
+
+    fn push_rebuilt(
+        &mut self,
+        batch: &Batch,
+        reason: RebuildReason,
+        lease: &Arc<Lease>,
+        accepted: &mut Accepted,
+    ) -> Result<(), AcceptFault> {
+        let offset = SourceOffset(batch.base_offset());
+        let next = SourceOffset(batch.next_offset());
+        let fault = |error| AcceptFault::Rebuild { offset, reason, error };
+        let Some(rebuilt) = rebuild(batch, reason, self.position, &self.limits).map_err(fault)? else {
+            return Ok(());
+        };
+        let first = self.next_ordinal;
+        for (index, source) in (0i64..).zip(rebuilt.offsets()) {
+            self.number(first.plus(index), source)?;
+        }
+        let batch = encode(&rebuilt).map_err(fault)?;
+        let count = i64::from(batch.header.record_count);
+        self.push(batch, rebuilt.first_offset(), count, next, Some(reason), lease);
+        accepted.batches += 1;
+        Ok(())
+    }
+
+    /// Gives `ordinal` to the record at `source`.
+    fn number(&mut self, ordinal: Ordinal, source: SourceOffset) -> Result<(), AcceptFault> {
+        self.runs.push(ordinal, source).map(drop).map_err(|error| AcceptFault::Order { offset: source, error })
+    }
+
+    fn push(
+        &mut self,
+        batch: BatchV2,
+        source_start: SourceOffset,
+        count: i64,
+        source_next: SourceOffset,
+        rebuilt: Option<RebuildReason>,
+        lease: &Arc<Lease>,
+    ) {
+        self.buffered_bytes += batch.bytes.len();
+        self.ready.push_back(Outgoing {
+            batch,
+            ordinal: self.next_ordinal,
+            count,
+            source_start,
+            source_next,
+            rebuilt,
+            _lease: Arc::clone(lease),
+        });
+        self.next_ordinal = self.next_ordinal.plus(count);
+    }
+
+    /// Moves the safe position over what was read and needed no sending.
+    pub(super) fn advance_position(&mut self) {
+        if !self.has_unsent_or_sent() && self.phase != Phase::Stopped {
+            self.acked.source_next = self.acked.source_next.max(self.position);
+            self.status.set_position(self.acked.source_next.0);
+        }
+    }
+
+    /// The journal write for `barrier` is durable.
+    pub(crate) fn journal_done(&mut self, barrier: Barrier) {
+        self.barriers.retain(|(known, _)| *known != barrier);
+    }
+}
+
+/// A rebuilt batch in the form that every batch travels in: its producer is stamped when it is sent.
+pub(super) fn encode(rebuilt: &Rebuilt) -> Result<BatchV2, RebuildError> {
+    let bytes = rebuilt.encode(None)?;
+    let header = BatchHeader::parse(&bytes)
+        .map_err(|cause| RebuildError::Decode { base_offset: rebuilt.first_offset(), cause })?;
+    Ok(BatchV2 { header, bytes })
+}

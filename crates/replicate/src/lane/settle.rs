@@ -1,0 +1,242 @@
+//! Answers of the target: acknowledgements, interruptions, and what the tail said after one.
+
+use forward::{EpochBase, Ordinal, RebuildReason, SourceOffset, Tail, TargetOffset, rebuild};
+use kafka_wire::record::Batch;
+use thiserror::Error;
+
+use super::accept::encode;
+use super::{Lane, Outgoing, Phase};
+use crate::journal::LaneProgress;
+use crate::progress::LaneState;
+
+/// Why an acknowledgement is not believed. The tail tells what happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum AckFault {
+    /// The broker gave no offset, or one below what it has acknowledged before.
+    #[error("the target acknowledged offset {found} although it had given all offsets below {expected}")]
+    Backwards { expected: TargetOffset, found: i64 },
+    /// The offset map refuses the records.
+    #[error(transparent)]
+    Map(#[from] forward::MapConflict),
+    /// Nothing was under way.
+    #[error("the target acknowledged a batch that was not under way")]
+    Unexpected,
+}
+
+/// How far the target had come when it was asked.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    /// The producer from here on.
+    pub(crate) producer_id: i64,
+    /// Its epoch; sequence 0 is the first record that the target does not have.
+    pub(crate) producer_epoch: i16,
+    /// What the target's log says.
+    pub(crate) tail: Tail,
+}
+
+/// What the tail says cannot be brought together with what was sent.
+#[derive(Debug, Error)]
+pub(crate) enum RecoverFault {
+    /// The target ends inside one of our batches: brokers append whole batches only.
+    #[error("the target ends at record {found}, in the middle of a batch that holds records {first} to {last}")]
+    InsideBatch { found: Ordinal, first: Ordinal, last: Ordinal },
+    /// The target holds records that this lane never sent.
+    #[error("the target holds records up to {found}, but only {sent} were ever sent")]
+    Ahead { found: Ordinal, sent: Ordinal },
+    /// Records are missing or doubled in the target's log.
+    #[error(transparent)]
+    Tail(#[from] forward::TailFault),
+    /// The journal does not know the source offset of the last record.
+    #[error("the journal does not know which source offset record {0} had")]
+    UnknownRun(Ordinal),
+    /// The offset map refuses the records.
+    #[error(transparent)]
+    Map(#[from] forward::MapConflict),
+}
+
+impl Lane {
+    /// The oldest batch under way is appended and committed at `base_offset`. Returns how many offsets
+    /// others took since our last record.
+    pub(crate) fn acknowledge(&mut self, base_offset: i64) -> Result<i64, AckFault> {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        let expected = self.acked.target_next;
+        if base_offset < expected.0 {
+            return Err(AckFault::Backwards { expected, found: base_offset });
+        }
+        let outgoing = self.in_flight.pop_front().ok_or(AckFault::Unexpected)?;
+        let base = TargetOffset(base_offset);
+        for segment in self.runs.segments(outgoing.ordinal, outgoing.count, base) {
+            self.map.append(segment)?;
+        }
+        self.is_proven = true;
+        self.failures = 0;
+        self.is_dirty = true;
+        self.settle(&outgoing, base.plus(outgoing.count));
+        Ok(base.since(expected))
+    }
+
+    /// Books a batch that is certainly on the target.
+    fn settle(&mut self, outgoing: &Outgoing, target_next: TargetOffset) {
+        let bytes = outgoing.size_bytes();
+        self.buffered_bytes = self.buffered_bytes.saturating_sub(bytes);
+        self.acked =
+            LaneProgress { ordinal: outgoing.end(), source_next: outgoing.source_next, target_next };
+        self.runs.prune(outgoing.end().plus(-1));
+        self.advance_position();
+        self.status.set_position(self.acked.source_next.0);
+        let records = u64::try_from(outgoing.count).unwrap_or(0);
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.status.copied(records, bytes, outgoing.rebuilt, target_next.0);
+    }
+
+    /// A batch under way was answered with an error, or its connection died, or its answer is not to be
+    /// believed. Nothing more is sent until all answers are in and the target's tail was asked.
+    pub(crate) fn interrupt(&mut self) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        self.begin_settling();
+    }
+
+    /// As [`Lane::interrupt`], for an answer that was counted already.
+    pub(crate) fn begin_settling(&mut self) {
+        if self.phase == Phase::Running {
+            self.phase = Phase::Settling;
+            self.is_dirty = true;
+            self.failures = self.failures.saturating_add(1);
+            self.status.set_state(LaneState::Retrying);
+        }
+    }
+
+    /// The oldest batch was refused as it is; it is rebuilt once. False when it had been already.
+    pub(crate) fn rebuild_refused(&mut self) -> bool {
+        let can = self.in_flight.front().is_some_and(|front| front.rebuilt.is_none());
+        self.rebuild_front |= can;
+        can
+    }
+
+    /// The oldest batch without an acknowledgement: what an error is about.
+    pub(crate) fn front_source_offset(&self) -> SourceOffset {
+        let front = self.in_flight.front().or(self.ready.front());
+        front.map_or(self.acked.source_next, |outgoing| outgoing.source_start)
+    }
+
+    /// Whether the oldest batch's own checksum holds: tells a corrupt source from a corrupt way.
+    pub(crate) fn front_is_intact(&self) -> bool {
+        let front = self.in_flight.front().or(self.ready.front());
+        front.is_none_or(|outgoing| outgoing.batch.verify_crc().is_ok())
+    }
+
+    /// Moves on from settling once nothing is under way any more: everything without an acknowledgement
+    /// waits again, in order.
+    pub(crate) fn try_settle(&mut self) -> bool {
+        if self.phase != Phase::Settling || self.unanswered > 0 {
+            return false;
+        }
+        while let Some(outgoing) = self.in_flight.pop_back() {
+            self.ready.push_front(outgoing);
+        }
+        if std::mem::take(&mut self.rebuild_front) {
+            self.rebuild_first();
+        }
+        self.phase = Phase::Waiting;
+        true
+    }
+
+    /// Decodes and encodes the first waiting batch. If that fails it travels as it is, is refused
+    /// again, and the lane stops with the broker's reason.
+    fn rebuild_first(&mut self) {
+        let Some(front) = self.ready.front_mut() else { return };
+        let reason = RebuildReason::Refused;
+        let source = Batch::V2(front.batch.clone());
+        let Ok(Some(rebuilt)) = rebuild(&source, reason, front.source_start, &self.limits) else { return };
+        let Ok(batch) = encode(&rebuilt) else { return };
+        if i64::from(batch.header.record_count) == front.count {
+            self.buffered_bytes = self.buffered_bytes + batch.bytes.len() - front.batch.bytes.len();
+            front.batch = batch;
+            front.rebuilt = Some(reason);
+        }
+    }
+
+    /// Goes on with a new producer epoch behind what the target has. The record that this returns to
+    /// must be journaled before anything is sent: the barrier stands until [`Lane::journal_done`].
+    pub(crate) fn recovered(&mut self, recovered: Recovered) -> Result<(), RecoverFault> {
+        let tail = recovered.tail;
+        if let Some(fault) = tail.faults.first() {
+            return Err((*fault).into());
+        }
+        for segment in &tail.segments {
+            self.map.append(*segment)?;
+        }
+        let next = tail.ordinal_next;
+        if self.has_unsent_or_sent() {
+            self.settle_below(next, tail.target_next)?;
+        } else {
+            self.resume_at(next)?;
+        }
+        self.acked.ordinal = next;
+        self.acked.target_next = tail.target_next;
+        self.map.advance(self.acked.source_next, tail.target_next);
+        self.epochs = vec![EpochBase {
+            producer_id: recovered.producer_id,
+            producer_epoch: recovered.producer_epoch,
+            ordinal_base: next,
+        }];
+        self.is_proven = false;
+        self.raise_barrier(next);
+        self.phase = Phase::Running;
+        self.status.set_state(LaneState::Running);
+        self.status.set_position(self.acked.source_next.0);
+        Ok(())
+    }
+
+    /// Books the waiting batches that the tail shows to be on the target.
+    fn settle_below(&mut self, next: Ordinal, target_next: TargetOffset) -> Result<(), RecoverFault> {
+        while let Some(front) = self.ready.front() {
+            if front.ordinal >= next {
+                break;
+            }
+            if front.end() > next {
+                return Err(RecoverFault::InsideBatch { found: next, first: front.ordinal, last: front.end().plus(-1) });
+            }
+            let Some(outgoing) = self.ready.pop_front() else { break };
+            self.settle(&outgoing, target_next);
+        }
+        if next > self.next_ordinal {
+            return Err(RecoverFault::Ahead { found: next, sent: self.next_ordinal });
+        }
+        Ok(())
+    }
+
+    /// After a restart: the runs tell where to read on.
+    fn resume_at(&mut self, next: Ordinal) -> Result<(), RecoverFault> {
+        if next != self.acked.ordinal {
+            let last = next.plus(-1);
+            self.acked.source_next = self.runs.next_source_after(last).ok_or(RecoverFault::UnknownRun(last))?;
+            self.position = self.acked.source_next.max(self.position);
+            self.last_fetched_epoch = -1;
+        }
+        self.runs.truncate(next);
+        self.next_ordinal = next;
+        Ok(())
+    }
+
+    /// What changed since the journal last heard of the lane, if anything: progress and map segments.
+    pub(crate) fn drain_changes(&mut self) -> Option<Vec<forward::Segment>> {
+        if self.acked == self.journaled {
+            return None;
+        }
+        self.journaled = self.acked;
+        Some(self.map.drain())
+    }
+
+    /// At a clean end: forgets what was read and never sent. True when the lane is settled: nothing is
+    /// on the target that the journal does not know.
+    pub(crate) fn close(&mut self) -> bool {
+        let is_settled = self.unanswered == 0 && self.in_flight.is_empty() && self.phase != Phase::Settling;
+        if is_settled {
+            self.ready.clear();
+            self.buffered_bytes = 0;
+            self.runs.truncate(self.acked.ordinal);
+        }
+        is_settled && (self.phase == Phase::Running || !self.is_dirty)
+    }
+}

@@ -1,0 +1,269 @@
+//! What a task has done so far: counters that lanes update and a snapshot that anybody may read.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use forward::{DropReason, RebuildReason};
+use serde::Serialize;
+
+use crate::journal::LaneKey;
+
+/// What a lane is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneState {
+    /// Not started yet, or asking the target where it stands.
+    Starting = 0,
+    /// Copying, or waiting for new records.
+    Running = 1,
+    /// An error ends by itself; the lane tries again.
+    Retrying = 2,
+    /// Everything that was asked for is copied.
+    Done = 3,
+    /// Stopped for a reason that needs an operator.
+    Stopped = 4,
+}
+
+impl LaneState {
+    fn from_u8(value: u8) -> Self {
+        match value {
+            1 => Self::Running,
+            2 => Self::Retrying,
+            3 => Self::Done,
+            4 => Self::Stopped,
+            _ => Self::Starting,
+        }
+    }
+}
+
+/// The live counters of one lane. Writers are the lane's worker; readers take a [`PartitionProgress`].
+#[derive(Debug)]
+pub(crate) struct LaneStatus {
+    pub(crate) key: LaneKey,
+    state: AtomicU8,
+    source_start: AtomicI64,
+    source_end: AtomicI64,
+    position: AtomicI64,
+    target_end: AtomicI64,
+    records: AtomicU64,
+    bytes: AtomicU64,
+    as_is: AtomicU64,
+    rebuilt: AtomicU64,
+    dropped_records: AtomicU64,
+    recoveries: AtomicU64,
+    by_reason: Mutex<BTreeMap<&'static str, u64>>,
+    last_error: Mutex<Option<String>>,
+}
+
+impl LaneStatus {
+    pub(crate) fn new(key: LaneKey) -> Arc<Self> {
+        Arc::new(Self {
+            key,
+            state: AtomicU8::new(0),
+            source_start: AtomicI64::new(-1),
+            source_end: AtomicI64::new(-1),
+            position: AtomicI64::new(-1),
+            target_end: AtomicI64::new(-1),
+            records: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            as_is: AtomicU64::new(0),
+            rebuilt: AtomicU64::new(0),
+            dropped_records: AtomicU64::new(0),
+            recoveries: AtomicU64::new(0),
+            by_reason: Mutex::default(),
+            last_error: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn set_state(&self, state: LaneState) {
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_source(&self, log_start_offset: i64, end_offset: i64) {
+        self.source_start.store(log_start_offset, Ordering::Relaxed);
+        self.source_end.store(end_offset, Ordering::Relaxed);
+    }
+
+    /// The source offset below which everything is on the target.
+    pub(crate) fn set_position(&self, offset: i64) {
+        self.position.store(offset, Ordering::Relaxed);
+    }
+
+    pub(crate) fn copied(&self, records: u64, bytes: u64, rebuilt: Option<RebuildReason>, target_end: i64) {
+        self.records.fetch_add(records, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.target_end.store(target_end, Ordering::Relaxed);
+        match rebuilt {
+            None => self.as_is.fetch_add(1, Ordering::Relaxed),
+            Some(reason) => {
+                self.count(reason.name());
+                self.rebuilt.fetch_add(1, Ordering::Relaxed)
+            }
+        };
+    }
+
+    pub(crate) fn dropped(&self, records: u64, reason: DropReason) {
+        self.count(reason.name());
+        self.dropped_records.fetch_add(records, Ordering::Relaxed);
+    }
+
+    pub(crate) fn recovered(&self) {
+        self.recoveries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_error(&self, error: Option<String>) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    fn count(&self, reason: &'static str) {
+        *self.by_reason.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
+    }
+
+    /// The counters as they stand.
+    pub(crate) fn snapshot(&self) -> PartitionProgress {
+        let source_end = self.source_end.load(Ordering::Relaxed);
+        let position = self.position.load(Ordering::Relaxed);
+        PartitionProgress {
+            partition: self.key.source_partition,
+            target_partition: self.key.target_partition,
+            state: LaneState::from_u8(self.state.load(Ordering::Relaxed)),
+            source_start: self.source_start.load(Ordering::Relaxed),
+            source_end,
+            position,
+            target_end: self.target_end.load(Ordering::Relaxed),
+            lag_records: if position < 0 { 0 } else { (source_end - position).max(0) },
+            records_copied: self.records.load(Ordering::Relaxed),
+            bytes_copied: self.bytes.load(Ordering::Relaxed),
+            batches_as_is: self.as_is.load(Ordering::Relaxed),
+            batches_rebuilt: self.rebuilt.load(Ordering::Relaxed),
+            records_dropped: self.dropped_records.load(Ordering::Relaxed),
+            recoveries: self.recoveries.load(Ordering::Relaxed),
+            reasons: self.by_reason.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}
+
+/// One partition's copy, as it stands. Offsets are −1 while unknown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PartitionProgress {
+    /// The source partition.
+    pub partition: i32,
+    /// The target partition it is copied to.
+    pub target_partition: i32,
+    /// What the lane is doing.
+    pub state: LaneState,
+    /// The first offset the source still has.
+    pub source_start: i64,
+    /// The source's end as its readers see it (last stable offset).
+    pub source_end: i64,
+    /// The source offset below which every record is acknowledged by the target.
+    pub position: i64,
+    /// The target offset behind our last acknowledged record.
+    pub target_end: i64,
+    /// Offsets between `position` and `source_end`.
+    pub lag_records: i64,
+    /// Records acknowledged by the target since the process started.
+    pub records_copied: u64,
+    /// Bytes of the batches that carried them, as they went over the wire.
+    pub bytes_copied: u64,
+    /// Batches whose payload passed untouched.
+    pub batches_as_is: u64,
+    /// Batches that were decoded and encoded again.
+    pub batches_rebuilt: u64,
+    /// Records that readers of committed data do not see, and control records: not copied.
+    pub records_dropped: u64,
+    /// How often the lane asked the target's tail after an interruption.
+    pub recoveries: u64,
+    /// Batches rebuilt or dropped, by reason.
+    pub reasons: BTreeMap<&'static str, u64>,
+    /// The last error, also when it ended by itself.
+    pub last_error: Option<String>,
+}
+
+/// The partitions of one topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct TopicProgress {
+    /// The source topic.
+    pub topic: String,
+    /// Its name on the target.
+    pub target_topic: String,
+    /// One entry per lane, by source partition.
+    pub partitions: Vec<PartitionProgress>,
+}
+
+/// A task's copy, as it stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Progress {
+    /// One entry per topic, by name.
+    pub topics: Vec<TopicProgress>,
+    /// Sums over all lanes.
+    pub total: Totals,
+    /// Time since the task started.
+    #[serde(rename = "elapsed_ms", serialize_with = "as_millis")]
+    pub elapsed: Duration,
+}
+
+/// Sums over all lanes of a task.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Lanes in all.
+    pub partitions: u64,
+    /// Lanes that stopped and need an operator.
+    pub stopped: u64,
+    /// Records acknowledged since the process started.
+    pub records: u64,
+    /// Bytes of their batches.
+    pub bytes: u64,
+    /// Offsets not yet copied.
+    pub lag_records: i64,
+    /// Records per second since the last snapshot.
+    pub records_per_second: f64,
+    /// Bytes per second since the last snapshot.
+    pub bytes_per_second: f64,
+}
+
+fn as_millis<S: serde::Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(value.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl Progress {
+    /// The state of `lanes`, with rates against the snapshot `before`.
+    pub(crate) fn collect(lanes: &[Arc<LaneStatus>], elapsed: Duration, before: &Self) -> Self {
+        let mut topics: BTreeMap<(&str, &str), Vec<PartitionProgress>> = BTreeMap::new();
+        let mut total = Totals::default();
+        for lane in lanes {
+            let partition = lane.snapshot();
+            total.partitions += 1;
+            total.stopped += u64::from(partition.state == LaneState::Stopped);
+            total.records += partition.records_copied;
+            total.bytes += partition.bytes_copied;
+            total.lag_records += partition.lag_records;
+            topics.entry((&lane.key.source_topic, &lane.key.target_topic)).or_default().push(partition);
+        }
+        let seconds = elapsed.saturating_sub(before.elapsed).as_secs_f64();
+        if seconds > 0.0 {
+            total.records_per_second = rate(total.records, before.total.records, seconds);
+            total.bytes_per_second = rate(total.bytes, before.total.bytes, seconds);
+        }
+        let topics = topics
+            .into_iter()
+            .map(|((topic, target_topic), mut partitions)| {
+                partitions.sort_by_key(|partition| partition.partition);
+                TopicProgress { topic: topic.to_owned(), target_topic: target_topic.to_owned(), partitions }
+            })
+            .collect();
+        Self { topics, total, elapsed }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
+fn rate(now: u64, before: u64, seconds: f64) -> f64 {
+    now.saturating_sub(before) as f64 / seconds
+}

@@ -1,0 +1,219 @@
+//! Asks the target where a lane stands: producer id, fence, committed tail.
+//!
+//! One way serves every case, and it is the careful one. `InitProducerId` under the lane's transactional id
+//! raises the epoch; an empty aborted transaction writes one control record with that epoch, and from then
+//! on the broker refuses whatever an older connection of ours may still deliver (P14). The tail is complete when
+//! that marker lies below the high watermark: neither a stale leader nor a stale high watermark
+//! can show it (P16). Then the last of our headers says what has to be sent again, from sequence 0 of the new
+//! epoch. Raising the epoch without the fence would double records (P2).
+//!
+//! The tail is read with ListOffsets latest, naming the leader epoch, and Fetch up to it. DescribeProducers is
+//! not asked: what it shows may vanish with the next failover (P15).
+
+use std::time::Duration;
+
+use forward::{EpochBase, Ordinal, Runs, Tail, TailStart, TargetOffset, read_tail};
+use kafka_client::{Client, ClientError, Isolation, OffsetSpec, ProducerIdentity, TopicPartition};
+use kafka_wire::ErrorCode;
+use kafka_wire::record::{Batch, BatchError, BatchHeader, split};
+use thiserror::Error;
+use tokio::time::{Instant, sleep};
+
+use crate::journal::LaneProgress;
+use crate::lane::{Lane, Recovered};
+use crate::tail_fetch::fetch_once;
+
+/// How long a fence may take until its marker is seen, elections included (P18: at most 4.3 s seen with a
+/// broker session of 2 s; the default session is 9 s).
+const MARKER_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// Abandoned fences are aborted by the coordinator after this time; they hold no data (P20).
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a request of a dead connection may still be appended, where no fence is allowed. P2 saw 270 ms
+/// on loopback; a paused broker adds its pause.
+const HOLD: Duration = Duration::from_secs(30);
+
+/// What a lane knows when the target is asked.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    target: TopicPartition,
+    transactional_id: String,
+    epochs: Vec<EpochBase>,
+    runs: Runs,
+    acked: LaneProgress,
+    is_dirty: bool,
+}
+
+/// Which guarantee a lane opened with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fence {
+    /// Nobody can have written before: none was needed.
+    NotNeeded,
+    /// The marker of our epoch is in the log.
+    Marker,
+    /// Transactional ids are forbidden: we waited longer than a request lives.
+    Hold,
+}
+
+/// Why the target could not be asked. All but one end by themselves.
+#[derive(Debug, Error)]
+pub(crate) enum OpenError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("{target}: the target broker answered {code}")]
+    Code { target: TopicPartition, code: ErrorCode },
+    #[error("{target}: the fence of producer epoch {producer_epoch} was not seen in the log in time")]
+    NoMarker { target: TopicPartition, producer_epoch: i16 },
+    #[error("{target}: the log ends at {end}, below offset {acked} that this broker had acknowledged")]
+    Behind { target: TopicPartition, end: i64, acked: TargetOffset },
+    #[error("{target}: a batch in the target's own log cannot be read: {error}")]
+    Corrupt { target: TopicPartition, error: BatchError },
+}
+
+impl Opening {
+    pub(crate) fn of(lane: &Lane) -> Self {
+        Self {
+            target: TopicPartition::new(lane.key.target_topic.clone(), lane.key.target_partition),
+            transactional_id: lane.transactional_id.clone(),
+            epochs: lane.epochs().to_vec(),
+            runs: lane.runs().clone(),
+            acked: lane.acked(),
+            is_dirty: lane.is_dirty,
+        }
+    }
+
+    /// Opens a producer for the lane and says how far the target is.
+    pub(crate) async fn open(self, client: &Client) -> Result<(Recovered, Fence), OpenError> {
+        let (identity, is_transactional) = self.identity(client).await?;
+        let end = self.end(client).await?;
+        if end < self.acked.target_next.0 {
+            return Err(OpenError::Behind { target: self.target, end, acked: self.acked.target_next });
+        }
+        let is_untouched = !self.is_dirty
+            && (identity.producer_epoch == 0 || (!self.epochs.is_empty() && end == self.acked.target_next.0));
+        let fence = match (is_untouched, is_transactional) {
+            (true, _) => Fence::NotNeeded,
+            (false, true) => self.fence(client, identity).await?,
+            (false, false) => {
+                sleep(HOLD).await;
+                Fence::Hold
+            }
+        };
+        let tail = self.tail(client, identity, end, fence).await?;
+        let ProducerIdentity { producer_id, producer_epoch, .. } = identity;
+        Ok((Recovered { producer_id, producer_epoch, tail }, fence))
+    }
+
+    /// A producer id under the lane's transactional id, or a plain one where those are forbidden.
+    async fn identity(&self, client: &Client) -> Result<(ProducerIdentity, bool), OpenError> {
+        match client.init_producer_id(Some(&self.transactional_id), TRANSACTION_TIMEOUT).await {
+            Ok(identity) => Ok((identity, true)),
+            Err(error) if error.code() == Some(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED) => {
+                Ok((client.init_producer_id(None, TRANSACTION_TIMEOUT).await?, false))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes an empty aborted transaction: one control record of the new epoch (P14).
+    async fn fence(&self, client: &Client, identity: ProducerIdentity) -> Result<Fence, OpenError> {
+        let partitions = vec![self.target.clone()];
+        let answers = client.add_partitions_to_txn(&self.transactional_id, identity, partitions).await?;
+        if let Some(code) = answers.into_values().find_map(Result::err) {
+            return Err(OpenError::Code { target: self.target.clone(), code });
+        }
+        client.end_txn(&self.transactional_id, identity, false).await?;
+        Ok(Fence::Marker)
+    }
+
+    /// The committed end of the target partition. Read uncommitted: else a foreign open transaction
+    /// would hide our own records (P20).
+    async fn end(&self, client: &Client) -> Result<i64, OpenError> {
+        self.offset(client, OffsetSpec::Latest).await
+    }
+
+    async fn offset(&self, client: &Client, spec: OffsetSpec) -> Result<i64, OpenError> {
+        let asked = vec![(self.target.clone(), spec)];
+        let mut answer = client.list_offsets(asked, Isolation::ReadUncommitted).await?;
+        match answer.remove(&self.target) {
+            Some(Ok(listed)) => Ok(listed.offset),
+            Some(Err(code)) => Err(OpenError::Code { target: self.target.clone(), code }),
+            None => Err(OpenError::Code { target: self.target.clone(), code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION }),
+        }
+    }
+
+    /// Reads the headers behind the last acknowledged record; after a fence, until its marker is there.
+    async fn tail(
+        &self,
+        client: &Client,
+        identity: ProducerIdentity,
+        end_before: i64,
+        fence: Fence,
+    ) -> Result<Tail, OpenError> {
+        let from = if self.acked.target_next.0 >= 0 { self.acked.target_next.0 } else { end_before };
+        let start = TailStart { ordinal: self.acked.ordinal, target: TargetOffset(from) };
+        let mut epochs = self.epochs.clone();
+        // The marker's epoch; no data of it can be there yet.
+        epochs.push(EpochBase {
+            producer_id: identity.producer_id,
+            producer_epoch: identity.producer_epoch,
+            ordinal_base: Ordinal(i64::MAX),
+        });
+        let deadline = Instant::now() + MARKER_TIMEOUT;
+        let mut headers = Vec::new();
+        let mut pause = Duration::from_millis(5);
+        loop {
+            let end = self.end(client).await?;
+            self.read_headers(client, from, end, &mut headers).await?;
+            let tail = read_tail(&headers, &epochs, &self.runs, start);
+            if fence != Fence::Marker || tail.marker_seen {
+                return Ok(tail);
+            }
+            if Instant::now() >= deadline {
+                let producer_epoch = identity.producer_epoch;
+                return Err(OpenError::NoMarker { target: self.target.clone(), producer_epoch });
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(200));
+        }
+    }
+
+    /// Adds the headers of all batches from the last one known up to `end`.
+    async fn read_headers(
+        &self,
+        client: &Client,
+        from: i64,
+        end: i64,
+        headers: &mut Vec<BatchHeader>,
+    ) -> Result<(), OpenError> {
+        let mut next = headers.last().map_or(from, BatchHeader::next_offset);
+        while next < end {
+            let fetched = fetch_once(client, &self.target, next).await?;
+            if fetched.error == ErrorCode::OFFSET_OUT_OF_RANGE {
+                // Retention of the target went over it: what is gone cannot be looked at any more.
+                let earliest = self.offset(client, OffsetSpec::Earliest).await?;
+                if earliest > next {
+                    next = earliest;
+                    continue;
+                }
+            }
+            fetched.error.ok().map_err(|code| OpenError::Code { target: self.target.clone(), code })?;
+            let before = next;
+            for batch in split(fetched.records) {
+                match batch.map_err(|error| OpenError::Corrupt { target: self.target.clone(), error })? {
+                    Batch::V2(batch) if batch.header.next_offset() > next => {
+                        next = batch.header.next_offset();
+                        headers.push(batch.header);
+                    }
+                    batch => next = next.max(batch.next_offset()),
+                }
+            }
+            if next == before {
+                // A follower that became leader may not know the high watermark yet: come again (P15).
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}

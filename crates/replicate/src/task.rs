@@ -1,0 +1,319 @@
+//! The life of one task: who the clusters are, which topics travel, where each partition begins, workers,
+//! schedule, end.
+//!
+//! What must never happen: a lane that begins anywhere but where the journal, or else the task's start
+//! position, says; two clusters that are one; an end that leaves the journal behind the target.
+
+mod error;
+mod seeds;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_client::{Client, TopicQuery};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+pub use error::{Role, TaskError};
+
+use crate::budget::ByteBudget;
+use crate::event::{Event, EventSink};
+use crate::journal::{Claim, Journal, JournalError, LaneKey, LaneRecord, TaskIdentity};
+use crate::progress::{LaneState, LaneStatus, Progress};
+use crate::spec::TaskSpec;
+use crate::topics::{SyncedTopic, TopicSync};
+use crate::worker::{Command, Sink, Worker, WorkerContext};
+
+/// How often the progress is published.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Lanes of one task that ask the target for its tail at the same time.
+const OPENINGS_MAX: usize = 64;
+
+/// One replication task, ready to run.
+pub struct Task {
+    /// What is asked for.
+    pub spec: TaskSpec,
+    /// The cluster that is copied.
+    pub source: Client,
+    /// The cluster it is copied to.
+    pub target: Client,
+    /// What must not be forgotten.
+    pub journal: Arc<dyn Journal>,
+    /// Where events go.
+    pub sink: EventSink,
+    /// Where progress is published.
+    pub progress: watch::Sender<Arc<Progress>>,
+    /// Ends the task cleanly.
+    pub shutdown: CancellationToken,
+}
+
+/// How a task ended.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct TaskReport {
+    /// The last progress.
+    pub progress: Arc<Progress>,
+    /// Topics in scope.
+    pub topic_count: usize,
+    /// Lanes that stopped and need an operator; the events say why.
+    pub stopped: u64,
+    /// Topics in scope that do not travel; the events say why.
+    pub skipped: usize,
+    /// Whether the task was told to end before it was done.
+    pub is_interrupted: bool,
+}
+
+impl TaskReport {
+    /// Whether everything that was asked for is on the target.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.stopped == 0 && self.skipped == 0 && !self.is_interrupted
+    }
+}
+
+impl Task {
+    /// Runs until done (`once`) or until `shutdown`.
+    ///
+    /// # Errors
+    /// [`TaskError`] when the task cannot start or cannot go on. A topic or partition that cannot
+    /// be copied is no error: it stops alone, and events and report tell.
+    pub async fn run(self) -> Result<TaskReport, TaskError> {
+        let task = self.spec.name.clone();
+        let sink = Arc::clone(&self.sink);
+        let result = Running::start(self).await;
+        let result = match result {
+            Ok(running) => running.run().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &result {
+            sink(Event::TaskFailed { task, cause: error.to_string(), cure: error.cure() });
+        }
+        result
+    }
+}
+
+/// A task at work.
+struct Running {
+    task: Task,
+    ctx: Arc<WorkerContext>,
+    topics: TopicSync,
+    /// Lanes the journal knew at the start and that were not taken up yet.
+    journaled: BTreeMap<LaneKey, LaneRecord>,
+    lanes: Vec<Arc<LaneStatus>>,
+    known: BTreeSet<LaneKey>,
+    workers: Vec<mpsc::UnboundedSender<Command>>,
+    running: JoinSet<Result<(), JournalError>>,
+    stop_workers: CancellationToken,
+    started: Instant,
+    topic_names: BTreeSet<String>,
+}
+
+impl Running {
+    /// Finds out who the clusters are and takes the journal.
+    async fn start(task: Task) -> Result<Self, TaskError> {
+        task.spec.validate()?;
+        let nothing = || TopicQuery::Named(Vec::new());
+        let source = task.source.metadata(nothing()).await.map_err(TaskError::client(Role::Source))?;
+        let target = task.target.metadata(nothing()).await.map_err(TaskError::client(Role::Target))?;
+        if let (Some(source), Some(target)) = (&source.cluster_id, &target.cluster_id)
+            && source == target
+        {
+            return Err(TaskError::SameCluster { cluster_id: source.clone() });
+        }
+        let identity = TaskIdentity {
+            task: task.spec.name.to_string(),
+            source_cluster_id: source.cluster_id.clone(),
+            target_cluster_id: target.cluster_id.clone(),
+        };
+        let claim = task.journal.claim(identity).await?;
+        let journaled = task.journal.load_lanes().await?;
+        (task.sink)(Event::TaskStarted {
+            task: task.spec.name.clone(),
+            source_cluster: source.cluster_id.clone(),
+            target_cluster: target.cluster_id.clone(),
+            sync: task.spec.sync,
+            continued: claim == Claim::Continued,
+        });
+        let topics = TopicSync::new(
+            task.spec.clone(),
+            task.source.clone(),
+            task.target.clone(),
+            Arc::clone(&task.journal),
+            Arc::clone(&task.sink),
+        );
+        let ctx = Arc::new(WorkerContext {
+            task: task.spec.name.clone(),
+            source: task.source.clone(),
+            target: task.target.clone(),
+            journal: Arc::clone(&task.journal),
+            sink: Sink(Arc::clone(&task.sink)),
+            budget: ByteBudget::new(task.spec.limits.in_flight_bytes_max),
+            limits: task.spec.limits.clone(),
+            openings: Arc::new(Semaphore::new(OPENINGS_MAX)),
+            changed: Notify::new(),
+        });
+        Ok(Self {
+            task,
+            ctx,
+            topics,
+            journaled: journaled.into_iter().map(|record| (record.lane.clone(), record)).collect(),
+            lanes: Vec::new(),
+            known: BTreeSet::new(),
+            workers: Vec::new(),
+            running: JoinSet::new(),
+            stop_workers: CancellationToken::new(),
+            started: Instant::now(),
+            topic_names: BTreeSet::new(),
+        })
+    }
+
+    async fn run(mut self) -> Result<TaskReport, TaskError> {
+        let shutdown = self.task.shutdown.clone();
+        let first = tokio::select! {
+            () = shutdown.cancelled() => None,
+            topics = self.topics.initial() => Some(topics?),
+        };
+        let is_interrupted = match first {
+            None => true,
+            Some(topics) => {
+                self.note_topics(&topics);
+                tokio::select! {
+                    () = shutdown.cancelled() => true,
+                    result = self.copy(topics) => result?,
+                }
+            }
+        };
+        let is_interrupted = is_interrupted && self.task.spec.once;
+        self.finish(is_interrupted).await
+    }
+
+    /// Copies until done; true when that is never.
+    async fn copy(&mut self, topics: Vec<SyncedTopic>) -> Result<bool, TaskError> {
+        let copies_data = self.task.spec.sync.copies_data();
+        if copies_data {
+            self.take_up(topics).await?;
+        }
+        if self.task.spec.once && !copies_data {
+            return Ok(false);
+        }
+        let limits = self.task.spec.limits.clone();
+        let mut discovery = every(limits.discovery_interval);
+        let mut schedule = every(limits.metadata_interval);
+        let mut progress = every(PROGRESS_INTERVAL);
+        loop {
+            let ctx = Arc::clone(&self.ctx);
+            let changed = ctx.changed.notified();
+            if self.is_done() {
+                return Ok(false);
+            }
+            tokio::select! {
+                () = changed => {}
+                _ = progress.tick() => self.publish(),
+                Some(ended) = self.running.join_next() => worker_ended(ended)?,
+                _ = discovery.tick(), if !self.task.spec.once => {
+                    let topics = self.topics.discover().await?;
+                    self.note_topics(&topics);
+                    if copies_data {
+                        self.take_up(topics).await?;
+                    }
+                }
+                _ = schedule.tick(), if !self.task.spec.once => {
+                    let topics = self.topics.scheduled().await?;
+                    self.note_topics(&topics);
+                    if copies_data {
+                        self.take_up(topics).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn note_topics(&mut self, topics: &[SyncedTopic]) {
+        self.topic_names.extend(topics.iter().map(|topic| topic.source.name.clone()));
+    }
+
+    /// Whether nothing is left to do: only ever with `once`.
+    fn is_done(&self) -> bool {
+        self.task.spec.once
+            && self.lanes.iter().all(|lane| {
+                matches!(lane.snapshot().state, LaneState::Done | LaneState::Stopped)
+            })
+    }
+
+    /// Hands lanes that are not copied yet to the workers.
+    async fn take_up(&mut self, topics: Vec<SyncedTopic>) -> Result<(), TaskError> {
+        let seeds = self.seeds(topics).await?;
+        if seeds.is_empty() {
+            return Ok(());
+        }
+        let total = self.lanes.len() + seeds.len();
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let wanted = total.min(self.task.spec.limits.concurrency_max).min(cores);
+        while self.workers.len() < wanted {
+            let (commands, inbox) = mpsc::unbounded_channel();
+            self.workers.push(commands);
+            self.running.spawn(Worker::new(Arc::clone(&self.ctx)).run(inbox, self.stop_workers.clone()));
+        }
+        let count = self.workers.len();
+        let mut shares: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
+        for seed in seeds {
+            shares[self.lanes.len() % count].push(seed.0);
+            self.lanes.push(seed.1);
+        }
+        for (worker, share) in self.workers.iter().zip(shares) {
+            // A worker that is gone has failed; its error comes by `join_next`.
+            let _ = worker.send(Command::Add(share));
+        }
+        self.publish();
+        Ok(())
+    }
+
+    fn publish(&self) {
+        let before = Arc::clone(&self.task.progress.borrow());
+        let progress = Progress::collect(&self.lanes, self.started.elapsed(), &before);
+        self.task.progress.send_replace(Arc::new(progress));
+    }
+
+    async fn finish(mut self, is_interrupted: bool) -> Result<TaskReport, TaskError> {
+        self.stop_workers.cancel();
+        while let Some(ended) = self.running.join_next().await {
+            worker_ended(ended)?;
+        }
+        self.publish();
+        let progress = Arc::clone(&self.task.progress.borrow());
+        let report = TaskReport {
+            topic_count: self.topic_names.len(),
+            stopped: progress.total.stopped,
+            skipped: self.topics.skipped_count(),
+            is_interrupted,
+            progress,
+        };
+        (self.task.sink)(Event::TaskFinished {
+            task: self.task.spec.name.clone(),
+            topic_count: report.topic_count,
+            record_count: report.progress.total.records,
+            bytes: report.progress.total.bytes,
+            elapsed_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        });
+        Ok(report)
+    }
+}
+
+fn worker_ended(ended: Result<Result<(), JournalError>, tokio::task::JoinError>) -> Result<(), TaskError> {
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(error.into()),
+        Err(error) => Err(TaskError::Worker { cause: error.to_string() }),
+    }
+}
+
+/// Ticks from one period from now on; a late tick is not made up for.
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}

@@ -1,0 +1,80 @@
+//! Why a task cannot start or go on.
+
+use std::fmt;
+
+use kafka_client::ClientError;
+use thiserror::Error;
+
+use crate::journal::JournalError;
+use crate::spec::SpecError;
+
+/// Which end of the copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The cluster that is copied.
+    Source,
+    /// The cluster it is copied to.
+    Target,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Target => "target",
+        })
+    }
+}
+
+/// Why a task cannot start or go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The settings do not go together.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A cluster cannot be asked.
+    #[error("{role}: {error}")]
+    Client {
+        /// Which one.
+        role: Role,
+        /// Why.
+        error: ClientError,
+    },
+    /// Source and target are one cluster: the copy would feed on itself.
+    #[error("source and target are the same cluster ({cluster_id})")]
+    SameCluster {
+        /// Its id.
+        cluster_id: String,
+    },
+    /// The state cannot be read or written: without it nothing may be sent.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A worker ended by itself: a fault of this program.
+    #[error("a worker ended unexpectedly: {cause}")]
+    Worker {
+        /// What the runtime says.
+        cause: String,
+    },
+}
+
+impl TaskError {
+    /// Wraps a client error with the end it came from.
+    pub(crate) fn client(role: Role) -> impl Fn(ClientError) -> Self {
+        move |error| Self::Client { role, error }
+    }
+
+    /// What an operator can do.
+    #[must_use]
+    pub fn cure(&self) -> Option<String> {
+        match self {
+            Self::Client { error, .. } => error.cure(),
+            Self::Journal(error) => error.cure(),
+            Self::SameCluster { .. } => Some("name two different clusters as --source and --target".to_owned()),
+            Self::Spec(_) => None,
+            Self::Worker { .. } => {
+                Some("run again: the copy goes on where it was; please report this with the log".to_owned())
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Where each partition's copy begins and, with `once`, where it ends.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use forward::{Ordinal, SourceOffset, TargetOffset};
+use kafka_client::{Isolation, OffsetSpec, TopicPartition};
+use kafka_wire::ErrorCode;
+
+use super::{Role, Running, TaskError};
+use crate::event::Event;
+use crate::journal::{JournalWrite, LaneKey, LaneProgress, LaneRecord};
+use crate::lane::LaneSeed;
+use crate::progress::{LaneState, LaneStatus};
+use crate::spec::StartPosition;
+use crate::topics::SyncedTopic;
+
+/// What the source answered for each partition.
+type Listed = BTreeMap<TopicPartition, Result<i64, ErrorCode>>;
+
+/// A partition that is not copied yet.
+struct Candidate {
+    key: LaneKey,
+    topic: Arc<SyncedTopic>,
+    /// There before the task began: the start position applies.
+    is_initial: bool,
+}
+
+impl Candidate {
+    fn at(&self) -> TopicPartition {
+        TopicPartition::new(self.key.source_topic.clone(), self.key.source_partition)
+    }
+}
+
+impl Running {
+    /// Lanes for all partitions of `topics` that have none yet, each durable in the journal.
+    pub(super) async fn seeds(
+        &mut self,
+        topics: Vec<SyncedTopic>,
+    ) -> Result<Vec<(LaneSeed, Arc<LaneStatus>)>, TaskError> {
+        let candidates = self.candidates(topics);
+        if candidates.is_empty() {
+            return Ok(Vec::new());
+        }
+        let starts = self.starts(&candidates).await?;
+        let ends = self.ends(&candidates).await?;
+        let mut seeds = Vec::new();
+        let mut writes = Vec::new();
+        for candidate in candidates {
+            let at = candidate.at();
+            let status = LaneStatus::new(candidate.key.clone());
+            self.known.insert(candidate.key.clone());
+            let end = match ends.get(&at) {
+                Some(Err(code)) => {
+                    self.refuse(&candidate, &status, *code);
+                    continue;
+                }
+                Some(Ok(end)) => Some(SourceOffset(*end)),
+                None => None,
+            };
+            let record = match self.journaled.remove(&candidate.key) {
+                Some(record) => record,
+                None => match starts.get(&at) {
+                    Some(Ok(start)) => {
+                        let record = self.new_record(&candidate, SourceOffset(*start));
+                        writes.push(JournalWrite::Lane(Box::new(record.clone())));
+                        record
+                    }
+                    Some(Err(code)) => {
+                        self.refuse(&candidate, &status, *code);
+                        continue;
+                    }
+                    None => continue,
+                },
+            };
+            (self.task.sink)(Event::LaneStarted {
+                task: self.task.spec.name.clone(),
+                topic: candidate.key.source_topic.clone(),
+                partition: candidate.key.source_partition,
+                target_topic: candidate.key.target_topic.clone(),
+                target_partition: candidate.key.target_partition,
+                offset: record.acked.source_next.0,
+            });
+            let traits = candidate.topic.target_traits;
+            seeds.push((LaneSeed { record, traits, end, status: Arc::clone(&status) }, status));
+        }
+        if !writes.is_empty() {
+            self.task.journal.write(writes).await?;
+        }
+        Ok(seeds)
+    }
+
+    fn candidates(&self, topics: Vec<SyncedTopic>) -> Vec<Candidate> {
+        let mut candidates = Vec::new();
+        for topic in topics {
+            let topic = Arc::new(topic);
+            for partition in &topic.source.partitions {
+                let source_partition = partition.partition;
+                let target_partition = if self.task.spec.same_partition {
+                    source_partition
+                } else {
+                    source_partition.rem_euclid(topic.target_partitions.max(1))
+                };
+                let key = LaneKey {
+                    source_topic: topic.source.name.clone(),
+                    source_partition,
+                    target_topic: topic.target_name.clone(),
+                    target_partition,
+                };
+                if target_partition < topic.target_partitions && !self.known.contains(&key) {
+                    let is_initial = source_partition < topic.initial_partitions;
+                    candidates.push(Candidate { key, topic: Arc::clone(&topic), is_initial });
+                }
+            }
+        }
+        candidates
+    }
+
+    /// The first offset of every lane that the journal does not know.
+    async fn starts(&self, candidates: &[Candidate]) -> Result<Listed, TaskError> {
+        let asked: Vec<_> = candidates
+            .iter()
+            .filter(|candidate| !self.journaled.contains_key(&candidate.key))
+            .map(|candidate| {
+                let spec = match self.task.spec.start {
+                    StartPosition::Latest if candidate.is_initial => OffsetSpec::Latest,
+                    StartPosition::Timestamp(time) if candidate.is_initial => OffsetSpec::Timestamp(time),
+                    _ => OffsetSpec::Earliest,
+                };
+                (candidate.at(), spec)
+            })
+            .collect();
+        let mut listed = self.list(asked).await?;
+        // No record at or after the time: the next one to come is the first (BF-29).
+        let later: Vec<_> = listed
+            .iter()
+            .filter(|(_, offset)| matches!(offset, Ok(-1)))
+            .map(|(at, _)| (at.clone(), OffsetSpec::Latest))
+            .collect();
+        listed.extend(self.list(later).await?);
+        Ok(listed)
+    }
+
+    /// With `once`: the end of every partition as readers of committed data see it now.
+    async fn ends(&self, candidates: &[Candidate]) -> Result<Listed, TaskError> {
+        if !self.task.spec.once {
+            return Ok(Listed::new());
+        }
+        self.list(candidates.iter().map(|candidate| (candidate.at(), OffsetSpec::Latest)).collect()).await
+    }
+
+    async fn list(&self, asked: Vec<(TopicPartition, OffsetSpec)>) -> Result<Listed, TaskError> {
+        if asked.is_empty() {
+            return Ok(Listed::new());
+        }
+        // Behind the last stable offset lie open transactions: they are still to come.
+        let answer = self
+            .task
+            .source
+            .list_offsets(asked, Isolation::ReadCommitted)
+            .await
+            .map_err(TaskError::client(Role::Source))?;
+        Ok(answer.into_iter().map(|(at, listed)| (at, listed.map(|listed| listed.offset))).collect())
+    }
+
+    fn new_record(&self, candidate: &Candidate, start: SourceOffset) -> LaneRecord {
+        let key = &candidate.key;
+        LaneRecord {
+            lane: key.clone(),
+            source_topic_id: candidate.topic.source.topic_id,
+            target_topic_id: None,
+            transactional_id: format!("kferry-{}-{}-{}", self.task.spec.name, key.source_topic, key.source_partition),
+            settled: true,
+            epochs: Vec::new(),
+            runs: forward::Runs::default(),
+            acked: LaneProgress { ordinal: Ordinal(0), source_next: start, target_next: TargetOffset(-1) },
+        }
+    }
+
+    /// The source does not say where the partition begins or ends: it stops alone.
+    fn refuse(&mut self, candidate: &Candidate, status: &Arc<LaneStatus>, code: ErrorCode) {
+        let cause = format!("the source answered {code} to the question for its offsets");
+        status.set_state(LaneState::Stopped);
+        status.set_error(Some(cause.clone()));
+        self.lanes.push(Arc::clone(status));
+        (self.task.sink)(Event::LaneStopped {
+            task: self.task.spec.name.clone(),
+            topic: candidate.key.source_topic.clone(),
+            partition: candidate.key.source_partition,
+            offset: -1,
+            cause,
+            cure: Some("grant DESCRIBE and READ on the topic, or see to the partition's leader, then run again".to_owned()),
+        });
+    }
+}

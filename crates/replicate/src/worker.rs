@@ -1,0 +1,311 @@
+//! A set of lanes on one task of the runtime: fetches from every source broker, produces to every target
+//! broker, and never shares a lane with anybody.
+//!
+//! The worker owns its lanes and its connections, so there is no lock on the way of a batch. Whatever takes
+//! time (a connection, a fetch, an answer, a journal write, the question for the tail) is a job; the loop
+//! waits for the next job to end, lets the lane it belongs to decide, and starts what that made
+//! possible. `reading` knows the source, `writing` the target, `leaders` who leads what, `books` the journal.
+
+mod books;
+mod leaders;
+mod reading;
+mod writing;
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use kafka_client::{BrokerConnection, Client, ClientError, ClusterMetadata, FetchSessionError, ProduceAck};
+use kafka_wire::messages::FetchResponse;
+use kafka_wire::record::RecordLimits;
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::time::{Instant, interval_at, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::budget::{ByteBudget, Lease};
+use crate::event::{Event, EventSink};
+use crate::journal::{Journal, JournalError};
+use crate::lane::{Barrier, Lane, LaneSeed, Phase, Recovered};
+use crate::progress::LaneState;
+use crate::recover::{Fence, OpenError, Opening};
+use crate::spec::{TaskLimits, TaskName};
+use reading::SourceBroker;
+use writing::TargetBroker;
+
+/// How often progress is journaled.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Acknowledged bytes after which progress is journaled early: what a restart reads again of the target.
+const FLUSH_BYTES: usize = 64 << 20;
+
+/// How long a clean end waits for answers under way.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// The back-off between two tries of the same thing.
+const BACKOFF_MIN: Duration = Duration::from_millis(20);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// What all workers of a task share.
+#[derive(Debug)]
+pub(crate) struct WorkerContext {
+    pub(crate) task: TaskName,
+    pub(crate) source: Client,
+    pub(crate) target: Client,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) sink: Sink,
+    pub(crate) budget: ByteBudget,
+    pub(crate) limits: TaskLimits,
+    /// Lanes of one task that ask the target for its tail at the same time.
+    pub(crate) openings: Arc<Semaphore>,
+    /// Woken when a lane is done or stopped.
+    pub(crate) changed: Notify,
+}
+
+/// The event sink, printable.
+#[derive(Clone)]
+pub(crate) struct Sink(pub(crate) EventSink);
+
+impl std::fmt::Debug for Sink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sink")
+    }
+}
+
+/// What the task asks of a worker.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Take these lanes up.
+    Add(Vec<LaneSeed>),
+}
+
+/// Index of a lane in its worker.
+type LaneId = usize;
+
+/// A job under way.
+type Job = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// A job's end.
+enum Done {
+    SourceConnected { broker: i32, result: Result<BrokerConnection, ClientError> },
+    TargetConnected { broker: i32, result: Result<BrokerConnection, ClientError> },
+    SourceRested { broker: i32 },
+    TargetRested { broker: i32 },
+    Reserved { broker: i32, lease: Lease },
+    Fetched { broker: i32, lease: Lease, result: Result<FetchResponse, ClientError> },
+    Produced { broker: i32, bytes: usize, lanes: Vec<LaneId>, result: Result<Vec<ProduceAck>, ClientError> },
+    Opened { lane: LaneId, result: Result<(Recovered, Fence), OpenError> },
+    Rested { lane: LaneId },
+    Bounds { lane: LaneId, result: Result<(i64, i64), OpenError> },
+    Journaled { barriers: Vec<(LaneId, Barrier)>, result: Result<(), JournalError> },
+    SourceMetadata(Result<Arc<ClusterMetadata>, ClientError>),
+    TargetMetadata(Result<Arc<ClusterMetadata>, ClientError>),
+}
+
+/// See the module's documentation.
+pub(crate) struct Worker {
+    ctx: Arc<WorkerContext>,
+    lanes: Vec<Lane>,
+    by_source: HashMap<String, BTreeMap<i32, LaneId>>,
+    sources: HashMap<i32, SourceBroker>,
+    targets: HashMap<i32, TargetBroker>,
+    source_metadata: leaders::Refresh,
+    target_metadata: leaders::Refresh,
+    jobs: FuturesUnordered<Job>,
+    unflushed_bytes: usize,
+    is_closing: bool,
+    /// The journal failed: nothing more may be sent.
+    journal_error: Option<JournalError>,
+}
+
+impl Worker {
+    pub(crate) fn new(ctx: Arc<WorkerContext>) -> Self {
+        Self {
+            ctx,
+            lanes: Vec::new(),
+            by_source: HashMap::new(),
+            sources: HashMap::new(),
+            targets: HashMap::new(),
+            source_metadata: leaders::Refresh::default(),
+            target_metadata: leaders::Refresh::default(),
+            jobs: FuturesUnordered::new(),
+            unflushed_bytes: 0,
+            is_closing: false,
+            journal_error: None,
+        }
+    }
+
+    /// Works until `shutdown`, then lets answers under way arrive and writes the last word to the journal.
+    ///
+    /// # Errors
+    /// The journal's: without it nothing may be sent.
+    pub(crate) async fn run(
+        mut self,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+        shutdown: CancellationToken,
+    ) -> Result<(), JournalError> {
+        let mut flush = interval_at(Instant::now() + FLUSH_INTERVAL, FLUSH_INTERVAL);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some(done) = self.jobs.next() => self.handle(done),
+                command = commands.recv() => match command {
+                    Some(Command::Add(seeds)) => self.add(seeds),
+                    None => break,
+                },
+                _ = flush.tick() => self.flush(),
+            }
+            if let Some(error) = self.journal_error.take() {
+                return Err(error);
+            }
+            self.advance();
+        }
+        self.close().await
+    }
+
+    /// Starts everything that has become possible.
+    fn advance(&mut self) {
+        if self.unflushed_bytes >= FLUSH_BYTES {
+            self.flush();
+        }
+        self.refresh_metadata();
+        self.pump_sources();
+        self.pump_targets();
+    }
+
+    fn add(&mut self, seeds: Vec<LaneSeed>) {
+        let limits = RecordLimits {
+            decompressed_bytes_max: self.ctx.limits.decompressed_bytes_max,
+            ..RecordLimits::default()
+        };
+        for seed in seeds {
+            let id = self.lanes.len();
+            let lane = Lane::new(seed, limits.clone(), self.ctx.limits.map_segments_max);
+            self.by_source.entry(lane.key.source_topic.clone()).or_default().insert(lane.key.source_partition, id);
+            self.lanes.push(lane);
+            self.open_if_needed(id);
+            self.note_state(id);
+        }
+        self.source_metadata.want();
+        self.target_metadata.want();
+    }
+
+    fn handle(&mut self, done: Done) {
+        match done {
+            Done::SourceConnected { broker, result } => self.source_connected(broker, result),
+            Done::TargetConnected { broker, result } => self.target_connected(broker, result),
+            Done::SourceRested { broker } => self.source_rested(broker),
+            Done::TargetRested { broker } => self.target_rested(broker),
+            Done::Reserved { broker, lease } => self.fetch(broker, lease),
+            Done::Fetched { broker, lease, result } => self.fetched(broker, lease, result),
+            Done::Produced { broker, bytes, lanes, result } => self.produced(broker, bytes, &lanes, result),
+            Done::Opened { lane, result } => self.opened(lane, result),
+            Done::Rested { lane } => self.open(lane),
+            Done::Bounds { lane, result } => self.bounds(lane, result),
+            Done::Journaled { barriers, result } => self.journaled(barriers, result),
+            Done::SourceMetadata(result) => self.source_metadata(result),
+            Done::TargetMetadata(result) => self.target_metadata(result),
+        }
+    }
+
+    /// Begins a job.
+    fn start(&self, job: impl Future<Output = Done> + Send + 'static) {
+        self.jobs.push(Box::pin(job));
+    }
+
+    /// Begins a job whose first step must happen now, before any other job's.
+    fn start_in_order(&self, job: impl Future<Output = Done> + Send + 'static) {
+        let mut job: Job = Box::pin(job);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match job.as_mut().poll(&mut context) {
+            Poll::Ready(done) => self.jobs.push(Box::pin(std::future::ready(done))),
+            // `FuturesUnordered` polls a new future with its own waker; the one used here is not needed.
+            Poll::Pending => self.jobs.push(job),
+        }
+    }
+
+    fn emit(&self, event: Event) {
+        (self.ctx.sink.0)(event);
+    }
+
+    /// Opens the lane's producer when it has something to send or must learn where it stands.
+    fn open_if_needed(&mut self, id: LaneId) {
+        if self.lanes[id].needs_producer() && !self.is_closing {
+            self.open(id);
+        }
+    }
+
+    /// Asks the target where the lane stands.
+    fn open(&mut self, id: LaneId) {
+        let lane = &mut self.lanes[id];
+        if self.is_closing || !matches!(lane.phase, Phase::Idle | Phase::Waiting) {
+            return;
+        }
+        lane.phase = Phase::Opening;
+        let opening = Opening::of(lane);
+        let ctx = Arc::clone(&self.ctx);
+        self.start(async move {
+            let _turn = ctx.openings.acquire().await.expect("the semaphore of a task is never closed");
+            Done::Opened { lane: id, result: opening.open(&ctx.target).await }
+        });
+    }
+
+    /// Lets an interrupted lane rest before the target is asked.
+    fn rest(&self, id: LaneId) -> Duration {
+        let pause = backoff(self.lanes[id].failures);
+        self.start(async move {
+            sleep(pause).await;
+            Done::Rested { lane: id }
+        });
+        pause
+    }
+
+    /// Stops a lane for good and says why.
+    fn stop_lane(&mut self, id: LaneId, cause: String, cure: &str) {
+        let lane = &mut self.lanes[id];
+        if lane.phase == Phase::Stopped {
+            return;
+        }
+        let offset = lane.front_source_offset();
+        lane.stop();
+        lane.status.set_error(Some(cause.clone()));
+        let event = Event::LaneStopped {
+            task: self.ctx.task.clone(),
+            topic: lane.key.source_topic.clone(),
+            partition: lane.key.source_partition,
+            offset: offset.0,
+            cause,
+            cure: Some(cure.to_owned()),
+        };
+        self.emit(event);
+        self.ctx.changed.notify_waiters();
+    }
+
+    /// Shows the lane's state and tells the task when nothing is left to do.
+    fn note_state(&self, id: LaneId) {
+        let lane = &self.lanes[id];
+        if lane.phase == Phase::Stopped {
+            return;
+        }
+        if lane.is_done() {
+            lane.status.set_state(LaneState::Done);
+            self.ctx.changed.notify_waiters();
+        }
+    }
+}
+
+/// The pause before try number `failures` + 1, with jitter so that lanes do not come all at once.
+pub(crate) fn backoff(failures: u32) -> Duration {
+    let pause = BACKOFF_MIN.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(BACKOFF_MAX);
+    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+/// The error of a fetch session as a reason to start it anew.
+fn is_session_lost(error: &FetchSessionError) -> bool {
+    matches!(error, FetchSessionError::Reset { .. })
+}

@@ -1,0 +1,99 @@
+//! The journal: what must be durable before a batch is sent, what is worth remembering once a second, and
+//! the last word.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
+use futures_util::StreamExt as _;
+
+use super::{Done, LaneId, SHUTDOWN_TIMEOUT, Worker};
+use crate::journal::{JournalError, JournalWrite};
+use crate::lane::{Barrier, Phase};
+
+impl Worker {
+    /// Writes the records of those lanes that wait for it, in one go: one journal write per fetch answer.
+    pub(super) fn journal_new_runs(&mut self, lanes: &[LaneId]) {
+        let mut writes = Vec::new();
+        let mut barriers = Vec::new();
+        for id in lanes {
+            let lane = &mut self.lanes[*id];
+            // A lane without a producer yet has sent nothing; its record is written when it gets one.
+            if lane.phase == Phase::Stopped || lane.epochs().is_empty() {
+                continue;
+            }
+            let waiting = lane.take_barriers();
+            if !waiting.is_empty() {
+                writes.push(JournalWrite::Lane(Box::new(lane.record(false))));
+                barriers.extend(waiting.into_iter().map(|barrier| (*id, barrier)));
+            }
+        }
+        self.write(writes, barriers);
+    }
+
+    fn write(&self, writes: Vec<JournalWrite>, barriers: Vec<(LaneId, Barrier)>) {
+        if writes.is_empty() {
+            return;
+        }
+        let journal = Arc::clone(&self.ctx.journal);
+        // A later snapshot of a lane must not be overtaken by an earlier one.
+        self.start_in_order(async move { Done::Journaled { barriers, result: journal.write(writes).await } });
+    }
+
+    pub(super) fn journaled(&mut self, barriers: Vec<(LaneId, Barrier)>, result: Result<(), JournalError>) {
+        if let Err(error) = result {
+            self.journal_error.get_or_insert(error);
+            return;
+        }
+        for (id, barrier) in barriers {
+            self.lanes[id].journal_done(barrier);
+            self.enqueue(id);
+        }
+    }
+
+    /// Journals the progress of all lanes that made some.
+    pub(super) fn flush(&mut self) {
+        self.unflushed_bytes = 0;
+        let writes = self.changes(|_| false);
+        self.write(writes, Vec::new());
+    }
+
+    /// The records and map segments of lanes that changed; `settled` says whether a lane is closed.
+    fn changes(&mut self, mut settled: impl FnMut(&mut crate::lane::Lane) -> bool) -> Vec<JournalWrite> {
+        let mut writes = Vec::new();
+        for lane in &mut self.lanes {
+            let was_journaled_unsettled = !lane.epochs().is_empty();
+            let is_settled = settled(lane);
+            let segments = lane.drain_changes();
+            if segments.is_none() && !(is_settled && was_journaled_unsettled) {
+                continue;
+            }
+            // A lane that never sent anything has nothing to be asked about.
+            let is_settled = is_settled || lane.epochs().is_empty();
+            writes.push(JournalWrite::Lane(Box::new(lane.record(is_settled))));
+            if let Some(segments) = segments.filter(|segments| !segments.is_empty()) {
+                writes.push(JournalWrite::Segments { lane: lane.key.clone(), segments });
+            }
+        }
+        writes
+    }
+
+    /// Lets answers under way arrive for a while, then writes the last word.
+    pub(super) async fn close(mut self) -> Result<(), JournalError> {
+        self.is_closing = true;
+        let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
+        while self.lanes.iter().any(crate::lane::Lane::is_waiting_for_answers) {
+            match timeout_at(deadline, self.jobs.next()).await {
+                Ok(Some(done)) => self.handle(done),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        if let Some(error) = self.journal_error.take() {
+            return Err(error);
+        }
+        let writes = self.changes(crate::lane::Lane::close);
+        if writes.is_empty() {
+            return Ok(());
+        }
+        self.ctx.journal.write(writes).await
+    }
+}

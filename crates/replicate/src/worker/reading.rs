@@ -1,0 +1,335 @@
+//! The source side: one fetch session per source broker, and what its answers mean.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use forward::AbortedFilter;
+use forward::SourceOffset;
+use kafka_client::{
+    BrokerConnection, ClientError, FetchPartition, FetchSession, FetchSettings, FetchedPartition, Isolation, OffsetSpec,
+    TopicPartition,
+};
+use kafka_wire::ErrorCode;
+use kafka_wire::messages::FetchResponse;
+use tokio::time::sleep;
+
+use super::{Done, LaneId, Worker, backoff, is_session_lost};
+use crate::budget::Lease;
+use crate::event::Event;
+use crate::lane::Phase;
+use crate::recover::OpenError;
+
+/// Bytes read ahead per lane and not yet acknowledged.
+const LANE_BUFFER_BYTES_MAX: usize = 4 << 20;
+
+/// How long the source may wait while lanes of the same broker only lack room: they get it any moment.
+const SHORT_WAIT_MS: i32 = 5;
+
+/// What a source broker's fetching is doing.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Reading {
+    /// Nothing under way.
+    #[default]
+    Ready,
+    /// A connection, a share of the budget, an answer, or the end of a back-off is awaited.
+    Busy,
+}
+
+/// One source broker of a worker.
+#[derive(Debug, Default)]
+pub(super) struct SourceBroker {
+    connection: Option<BrokerConnection>,
+    session: FetchSession,
+    state: Reading,
+    failures: u32,
+    /// Lanes whose source partition it leads.
+    lanes: BTreeSet<LaneId>,
+}
+
+impl Worker {
+    /// The source partition of a lane is led by `leader` now.
+    pub(super) fn lead_source(&mut self, id: LaneId, leader: (i32, i32)) {
+        let lane = &mut self.lanes[id];
+        if let Some(former) = self.sources.get_mut(&lane.source_leader.0)
+            && lane.source_leader.0 != leader.0
+        {
+            former.lanes.remove(&id);
+        }
+        lane.source_leader = leader;
+        if leader.0 >= 0 {
+            self.sources.entry(leader.0).or_default().lanes.insert(id);
+        }
+    }
+
+    /// Asks every source broker that is not asked already and has lanes with room.
+    pub(super) fn pump_sources(&mut self) {
+        if self.is_closing {
+            return;
+        }
+        let ready: Vec<i32> = self
+            .sources
+            .iter()
+            .filter(|(_, broker)| broker.state == Reading::Ready && broker.lanes.iter().any(|id| self.wants_data(*id)))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ready {
+            self.pump_source(id);
+        }
+    }
+
+    fn wants_data(&self, id: LaneId) -> bool {
+        self.lanes[id].wants_data(LANE_BUFFER_BYTES_MAX)
+    }
+
+    fn pump_source(&mut self, id: i32) {
+        let Some(broker) = self.sources.get_mut(&id) else { return };
+        broker.state = Reading::Busy;
+        match &broker.connection {
+            Some(connection) if !connection.is_closed() => {
+                let bytes = usize::try_from(self.ctx.limits.fetch_bytes_max).unwrap_or(0);
+                let budget = self.ctx.budget.clone();
+                self.start(async move { Done::Reserved { broker: id, lease: budget.reserve(bytes).await } });
+            }
+            _ => {
+                broker.connection = None;
+                broker.session = FetchSession::new();
+                let client = self.ctx.source.clone();
+                self.start(
+                    async move { Done::SourceConnected { broker: id, result: client.dedicated(id).await } },
+                );
+            }
+        }
+    }
+
+    pub(super) fn source_connected(&mut self, id: i32, result: Result<BrokerConnection, ClientError>) {
+        let Some(broker) = self.sources.get_mut(&id) else { return };
+        match result {
+            Ok(connection) => {
+                broker.connection = Some(connection);
+                broker.state = Reading::Ready;
+            }
+            Err(error) => self.source_failed(id, &error.to_string(), error.cure()),
+        }
+    }
+
+    /// The broker cannot be used now: look for other leaders, and come back after a while.
+    fn source_failed(&mut self, id: i32, cause: &str, cure: Option<String>) {
+        self.unavailable(true, Some(id), cause, cure);
+        self.source_metadata.want();
+        let Some(broker) = self.sources.get_mut(&id) else { return };
+        broker.connection = None;
+        broker.failures = broker.failures.saturating_add(1);
+        broker.state = Reading::Busy;
+        let pause = backoff(broker.failures);
+        self.start(async move {
+            sleep(pause).await;
+            Done::SourceRested { broker: id }
+        });
+    }
+
+    pub(super) fn source_rested(&mut self, id: i32) {
+        if let Some(broker) = self.sources.get_mut(&id) {
+            broker.state = Reading::Ready;
+        }
+    }
+
+    /// Sends the next fetch; `lease` is its share of the budget.
+    pub(super) fn fetch(&mut self, id: i32, lease: Lease) {
+        let limits = &self.ctx.limits;
+        let Some(broker) = self.sources.get_mut(&id) else { return };
+        broker.state = Reading::Ready;
+        let Some(connection) = broker.connection.clone() else { return };
+        let mut wanted = Vec::new();
+        let mut lacks_room = false;
+        for lane in broker.lanes.iter().map(|id| &self.lanes[*id]) {
+            if !lane.wants_data(LANE_BUFFER_BYTES_MAX) {
+                lacks_room |= lane.phase != Phase::Stopped && lane.buffered_bytes() > 0;
+                continue;
+            }
+            let (position, last_fetched_epoch) = lane.position();
+            wanted.push(FetchPartition {
+                topic: lane.key.source_topic.clone(),
+                topic_id: lane.source_topic_id,
+                partition: lane.key.source_partition,
+                offset: position.0,
+                leader_epoch: lane.source_leader.1,
+                last_fetched_epoch,
+                bytes_max: limits.fetch_partition_bytes_max,
+            });
+        }
+        if wanted.is_empty() || self.is_closing {
+            return;
+        }
+        let wait = i32::try_from(limits.fetch_wait.as_millis()).unwrap_or(i32::MAX);
+        let settings = FetchSettings {
+            max_wait_ms: if lacks_room { wait.min(SHORT_WAIT_MS) } else { wait },
+            min_bytes: 1,
+            bytes_max: limits.fetch_bytes_max,
+            isolation: Isolation::ReadCommitted,
+            ..FetchSettings::default()
+        };
+        let (request, version) = broker.session.request(connection.versions(), &settings, &wanted);
+        broker.state = Reading::Busy;
+        let options = kafka_client::CallOptions {
+            version_max: Some(version),
+            ..kafka_client::CallOptions::default()
+        };
+        let answer = connection.call_with(request, options);
+        self.start(async move { Done::Fetched { broker: id, lease, result: answer.await } });
+    }
+
+    /// Hands a fetch answer to its lanes.
+    pub(super) fn fetched(&mut self, id: i32, mut lease: Lease, result: Result<FetchResponse, ClientError>) {
+        let Some(broker) = self.sources.get_mut(&id) else { return };
+        broker.state = Reading::Ready;
+        let response = match result {
+            Ok(response) => response,
+            Err(error) => return self.source_failed(id, &error.to_string(), error.cure()),
+        };
+        let partitions = match broker.session.handle(response) {
+            Ok(partitions) => partitions,
+            Err(error) if is_session_lost(&error) => return,
+            Err(error) => return self.source_failed(id, &error.to_string(), None),
+        };
+        broker.failures = 0;
+        lease.shrink(partitions.iter().map(|partition| partition.records.len()).sum());
+        let lease = Arc::new(lease);
+        let mut touched = Vec::new();
+        for partition in partitions {
+            let lanes = self.by_source.get(&partition.topic);
+            if let Some(id) = lanes.and_then(|lanes| lanes.get(&partition.partition)).copied() {
+                self.take_partition(id, partition, &lease);
+                touched.push(id);
+            }
+        }
+        self.journal_new_runs(&touched);
+        for id in touched {
+            self.open_if_needed(id);
+            self.enqueue(id);
+            self.note_state(id);
+        }
+    }
+
+    fn take_partition(&mut self, id: LaneId, fetched: FetchedPartition, lease: &Arc<Lease>) {
+        let lane = &mut self.lanes[id];
+        if lane.phase == Phase::Stopped {
+            return;
+        }
+        if !fetched.error.is_ok() {
+            return self.fetch_refused(id, fetched.error);
+        }
+        if let Some((_, end_offset)) = fetched.diverging_epoch {
+            return self.truncated(id, end_offset);
+        }
+        let end = if fetched.last_stable_offset >= 0 { fetched.last_stable_offset } else { fetched.high_watermark };
+        lane.status.set_source(fetched.log_start_offset, end);
+        let aborted = fetched.aborted.iter().map(|aborted| (aborted.producer_id, aborted.first_offset));
+        let mut filter = AbortedFilter::new(aborted);
+        if let Err(fault) = lane.accept(fetched.records, &mut filter, lease) {
+            self.stop_lane(
+                id,
+                fault.to_string(),
+                "look at the batch with `kferry inspect`; a damaged replica is repaired on the source",
+            );
+        }
+    }
+
+    /// A partition of a fetch answer carries an error.
+    fn fetch_refused(&mut self, id: LaneId, code: ErrorCode) {
+        self.lanes[id].status.set_error(Some(format!("the source answered {code} to a fetch")));
+        match code {
+            ErrorCode::OFFSET_OUT_OF_RANGE => self.ask_bounds(id),
+            ErrorCode::TOPIC_AUTHORIZATION_FAILED => self.stop_lane(
+                id,
+                format!("the source answered {code} to a fetch"),
+                "grant READ on the topic to the source connection's user",
+            ),
+            _ => {
+                // Until the metadata names a leader the lane is not fetched, so this cannot spin.
+                self.lead_source(id, (-1, -1));
+                self.source_metadata.want();
+            }
+        }
+    }
+
+    /// Out of range has several causes; the bounds of the log tell which (BF-16).
+    fn ask_bounds(&mut self, id: LaneId) {
+        self.lead_source(id, (-1, -1));
+        let key = &self.lanes[id].key;
+        let at = TopicPartition::new(key.source_topic.clone(), key.source_partition);
+        let client = self.ctx.source.clone();
+        self.start(async move {
+            let ask = async |spec| -> Result<i64, OpenError> {
+                let asked = vec![(at.clone(), spec)];
+                let mut answer = client.list_offsets(asked, Isolation::ReadUncommitted).await?;
+                match answer.remove(&at) {
+                    Some(Ok(listed)) => Ok(listed.offset),
+                    Some(Err(code)) => Err(OpenError::Code { target: at.clone(), code }),
+                    None => Err(OpenError::Code { target: at.clone(), code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION }),
+                }
+            };
+            let result = match ask(OffsetSpec::Earliest).await {
+                Ok(start) => ask(OffsetSpec::Latest).await.map(|end| (start, end)),
+                Err(error) => Err(error),
+            };
+            Done::Bounds { lane: id, result }
+        });
+    }
+
+    pub(super) fn bounds(&mut self, id: LaneId, result: Result<(i64, i64), OpenError>) {
+        self.source_metadata.want();
+        let Ok((start, end)) = result else { return };
+        let lane = &mut self.lanes[id];
+        let (position, _) = lane.position();
+        if position.0 < start {
+            let event = Event::RetentionOvertook {
+                task: self.ctx.task.clone(),
+                topic: lane.key.source_topic.clone(),
+                partition: lane.key.source_partition,
+                lost: position.0..start,
+                action: "the copy goes on at the first offset that the source still has",
+            };
+            lane.skip_to(SourceOffset(start));
+            self.emit(event);
+            self.note_state(id);
+        } else if position.0 > end {
+            self.truncated(id, end);
+        }
+    }
+
+    /// The source lost records that we have copied (P9): the target cannot follow, an operator decides.
+    fn truncated(&mut self, id: LaneId, end_offset: i64) {
+        let lane = &self.lanes[id];
+        let (position, _) = lane.position();
+        self.emit(Event::Truncated {
+            task: self.ctx.task.clone(),
+            topic: lane.key.source_topic.clone(),
+            partition: lane.key.source_partition,
+            lost: end_offset..position.0.max(end_offset),
+            action: "the partition's copy stopped",
+        });
+        self.stop_lane(
+            id,
+            format!("the source log was truncated to offset {end_offset}, below offset {position} that was read"),
+            "the target holds records that the source lost: decide which side is right, then start a new task",
+        );
+    }
+
+    /// Says that an end of the copy cannot be reached, once per series of failures.
+    pub(super) fn unavailable(&self, is_source: bool, broker_id: Option<i32>, cause: &str, cure: Option<String>) {
+        let failures = match (is_source, broker_id) {
+            (true, Some(id)) => self.sources.get(&id).map_or(0, |broker| broker.failures),
+            (false, Some(id)) => self.targets.get(&id).map_or(0, super::writing::TargetBroker::failures),
+            _ => 0,
+        };
+        if failures == 0 {
+            self.emit(Event::ClusterUnavailable {
+                task: self.ctx.task.clone(),
+                cluster: if is_source { "source" } else { "target" },
+                broker_id,
+                cause: cause.to_owned(),
+                cure,
+            });
+        }
+    }
+}

@@ -1,0 +1,457 @@
+//! The target side: one pipeline per target broker, one batch of every ready lane in each request, and
+//! what the answers mean.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+use kafka_client::{BrokerConnection, ClientError, ProduceAck};
+use kafka_wire::produce::{ProducePartition, ProduceTopic};
+use kafka_wire::protocol::StrBytes;
+use kafka_wire::{ErrorCode, Uuid};
+use tokio::time::sleep;
+
+use super::{Done, LaneId, Worker, backoff};
+use crate::event::Event;
+use crate::lane::{Phase, Recovered};
+use crate::recover::{Fence, OpenError};
+
+/// Requests under way per connection. The broker works on one at a time (P11); the others hide the way.
+const REQUESTS_MAX: usize = 5;
+
+/// Bytes under way per connection.
+const WINDOW_BYTES: usize = 16 << 20;
+
+/// Bytes of one request, unless its only batch is larger.
+const REQUEST_BYTES_MAX: usize = 1 << 20;
+
+/// How often a lane tries again after an answer that says "corrupt" although our bytes are intact.
+const REFUSALS_MAX: u32 = 3;
+
+/// Failures in a row from which each further one is told: a leader election costs a few.
+const RETRIES_TOLD_FROM: u32 = 5;
+
+/// `acks=all`: a batch is ours until all in-sync replicas have it.
+const ACKS_ALL: i16 = -1;
+
+/// One target broker of a worker.
+#[derive(Debug, Default)]
+pub(super) struct TargetBroker {
+    connection: Option<BrokerConnection>,
+    is_busy: bool,
+    failures: u32,
+    requests: usize,
+    bytes: usize,
+    /// Lanes with a batch to send, longest waiting first.
+    queue: VecDeque<LaneId>,
+}
+
+impl TargetBroker {
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+}
+
+/// A request in the making.
+#[derive(Default)]
+struct Packing {
+    topics: BTreeMap<String, (Uuid, Vec<ProducePartition>)>,
+    taken: HashSet<(String, i32)>,
+    lanes: Vec<LaneId>,
+    bytes: usize,
+}
+
+impl Worker {
+    /// Puts a lane that can send into the queue of its target broker.
+    pub(super) fn enqueue(&mut self, id: LaneId) {
+        let lane = &mut self.lanes[id];
+        if lane.is_queued || !lane.can_send() || lane.target_leader.0 < 0 {
+            return;
+        }
+        lane.is_queued = true;
+        self.targets.entry(lane.target_leader.0).or_default().queue.push_back(id);
+    }
+
+    /// Sends whatever the windows have room for.
+    pub(super) fn pump_targets(&mut self) {
+        if self.is_closing {
+            return;
+        }
+        let ready: Vec<i32> =
+            self.targets.iter().filter(|(_, broker)| !broker.queue.is_empty() && !broker.is_busy).map(|(id, _)| *id).collect();
+        for id in ready {
+            self.pump_target(id);
+        }
+    }
+
+    fn pump_target(&mut self, id: i32) {
+        loop {
+            let Some(broker) = self.targets.get_mut(&id) else { return };
+            let Some(connection) = broker.connection.clone().filter(|connection| !connection.is_closed()) else {
+                return self.connect_target(id);
+            };
+            if broker.queue.is_empty() || broker.requests >= REQUESTS_MAX || broker.bytes >= WINDOW_BYTES {
+                return;
+            }
+            let packing = self.pack(id);
+            if packing.lanes.is_empty() {
+                return;
+            }
+            self.send(id, &connection, packing);
+        }
+    }
+
+    fn connect_target(&mut self, id: i32) {
+        let Some(broker) = self.targets.get_mut(&id) else { return };
+        broker.connection = None;
+        broker.is_busy = true;
+        let client = self.ctx.target.clone();
+        self.start(async move { Done::TargetConnected { broker: id, result: client.dedicated(id).await } });
+    }
+
+    pub(super) fn target_connected(&mut self, id: i32, result: Result<BrokerConnection, ClientError>) {
+        let Some(broker) = self.targets.get_mut(&id) else { return };
+        match result {
+            Ok(connection) => {
+                broker.connection = Some(connection);
+                broker.is_busy = false;
+            }
+            Err(error) => {
+                self.unavailable(false, Some(id), &error.to_string(), error.cure());
+                self.rest_target(id);
+            }
+        }
+    }
+
+    /// Leaves the broker alone for a while; its waiting lanes may have other leaders by then.
+    fn rest_target(&mut self, id: i32) {
+        self.target_metadata.want();
+        let Some(broker) = self.targets.get_mut(&id) else { return };
+        broker.is_busy = true;
+        broker.failures = broker.failures.saturating_add(1);
+        let pause = backoff(broker.failures);
+        let waiting: Vec<LaneId> = broker.queue.drain(..).collect();
+        for lane in waiting {
+            self.lanes[lane].is_queued = false;
+        }
+        self.start(async move {
+            sleep(pause).await;
+            Done::TargetRested { broker: id }
+        });
+    }
+
+    pub(super) fn target_rested(&mut self, id: i32) {
+        if let Some(broker) = self.targets.get_mut(&id) {
+            broker.is_busy = false;
+        }
+        for lane in 0..self.lanes.len() {
+            self.enqueue(lane);
+        }
+    }
+
+    /// Takes one batch of every waiting lane, as far as one request goes.
+    fn pack(&mut self, id: i32) -> Packing {
+        let mut packing = Packing::default();
+        let Some(broker) = self.targets.get_mut(&id) else { return packing };
+        let waiting = std::mem::take(&mut broker.queue);
+        for lane_id in waiting {
+            let lane = &mut self.lanes[lane_id];
+            lane.is_queued = false;
+            if lane.target_leader.0 != id {
+                self.enqueue(lane_id);
+                continue;
+            }
+            let at = (lane.key.target_topic.clone(), lane.key.target_partition);
+            let is_full = packing.bytes > 0 && packing.bytes + lane.next_batch_bytes() > REQUEST_BYTES_MAX;
+            // Two lanes may share a target partition; a request takes one batch of each partition.
+            if !is_full && !packing.taken.contains(&at) {
+                let bytes = lane.next_batch_bytes();
+                let topic_id = lane.target_topic_id.unwrap_or_default();
+                if let Some((header, payload)) = lane.next_batch() {
+                    let partition = ProducePartition { partition: at.1, header, payload };
+                    packing.topics.entry(at.0.clone()).or_insert((topic_id, Vec::new())).1.push(partition);
+                    packing.taken.insert(at);
+                    packing.lanes.push(lane_id);
+                    packing.bytes += bytes;
+                }
+            }
+            self.enqueue(lane_id);
+        }
+        packing
+    }
+
+    fn send(&mut self, id: i32, connection: &BrokerConnection, packing: Packing) {
+        let Packing { topics, lanes, bytes, .. } = packing;
+        let topics = topics
+            .into_iter()
+            .map(|(name, (topic_id, partitions))| ProduceTopic { name: StrBytes::from_string(name), topic_id, partitions })
+            .collect();
+        let answer = connection.produce(ACKS_ALL, self.ctx.limits.produce_timeout, topics);
+        if let Some(broker) = self.targets.get_mut(&id) {
+            broker.requests += 1;
+            broker.bytes += bytes;
+        }
+        self.start(async move { Done::Produced { broker: id, bytes, lanes, result: answer.await } });
+    }
+
+    /// Hands the answer of a produce request to its lanes.
+    pub(super) fn produced(
+        &mut self,
+        id: i32,
+        bytes: usize,
+        lanes: &[LaneId],
+        result: Result<Vec<ProduceAck>, ClientError>,
+    ) {
+        if let Some(broker) = self.targets.get_mut(&id) {
+            broker.requests = broker.requests.saturating_sub(1);
+            broker.bytes = broker.bytes.saturating_sub(bytes);
+        }
+        match result {
+            Ok(acks) => self.acknowledged(id, lanes, acks),
+            Err(error) => self.lost(id, lanes, &error),
+        }
+        for lane in lanes {
+            self.settle(*lane);
+            self.enqueue(*lane);
+            self.note_state(*lane);
+        }
+    }
+
+    fn acknowledged(&mut self, id: i32, lanes: &[LaneId], acks: Vec<ProduceAck>) {
+        if let Some(broker) = self.targets.get_mut(&id) {
+            broker.failures = 0;
+        }
+        let mut by_partition: HashMap<(String, i32), ProduceAck> =
+            acks.into_iter().map(|ack| ((ack.topic.clone(), ack.partition), ack)).collect();
+        for lane_id in lanes {
+            let lane = &self.lanes[*lane_id];
+            let at = (lane.key.target_topic.clone(), lane.key.target_partition);
+            match by_partition.remove(&at) {
+                Some(ack) if ack.error.is_ok() => self.acknowledge(*lane_id, ack.base_offset),
+                Some(ack) => self.refused(*lane_id, &ack),
+                None => {
+                    self.lanes[*lane_id].status.set_error(Some("the target's answer left the partition out".to_owned()));
+                    self.lanes[*lane_id].interrupt();
+                }
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, id: LaneId, base_offset: i64) {
+        let lane = &mut self.lanes[id];
+        if lane.phase != Phase::Running {
+            // Something before this batch failed, or the lane was stopped: only the tail is to be believed.
+            return lane.interrupt();
+        }
+        let before = lane.buffered_bytes();
+        match lane.acknowledge(base_offset) {
+            Ok(foreign) => {
+                self.unflushed_bytes += before.saturating_sub(lane.buffered_bytes());
+                if foreign > 0 && !std::mem::replace(&mut lane.knows_foreign_writes, true) {
+                    let event = Event::ForeignWrites {
+                        task: self.ctx.task.clone(),
+                        topic: lane.key.target_topic.clone(),
+                        partition: lane.key.target_partition,
+                        offset: base_offset,
+                        count: foreign,
+                    };
+                    self.emit(event);
+                }
+            }
+            Err(fault) => {
+                lane.status.set_error(Some(fault.to_string()));
+                lane.begin_settling();
+            }
+        }
+    }
+
+    /// The broker refused a batch. Whether it is final is decided by the code alone.
+    fn refused(&mut self, id: LaneId, ack: &ProduceAck) {
+        let lane = &mut self.lanes[id];
+        let is_first = lane.phase == Phase::Running;
+        let said = ack.message.as_deref().map(|text| format!(": {text}")).unwrap_or_default();
+        let cause = format!("the target answered {} to a batch{said}", ack.error);
+        lane.interrupt();
+        if !is_first {
+            // Batches behind a failed one fail with it; they say nothing new.
+            return;
+        }
+        lane.status.set_error(Some(cause.clone()));
+        match verdict(ack.error) {
+            Verdict::Retry => self.target_metadata.want(),
+            Verdict::Rebuild => {
+                if !lane.front_is_intact() {
+                    let cause = "the source batch does not match its own checksum".to_owned();
+                    return self.stop_lane(id, cause, "look at the batch with `kferry inspect`; repair the replica on the source");
+                }
+                let may_retry = ack.error == ErrorCode::CORRUPT_MESSAGE && lane.failures <= REFUSALS_MAX;
+                if !lane.rebuild_refused() && !may_retry {
+                    self.stop_lane(id, cause, cure(ack.error));
+                }
+            }
+            Verdict::Stop => self.stop_lane(id, cause, cure(ack.error)),
+        }
+    }
+
+    /// The connection died or the answer did not come: nobody knows what was appended.
+    fn lost(&mut self, id: i32, lanes: &[LaneId], error: &ClientError) {
+        self.unavailable(false, Some(id), &error.to_string(), error.cure());
+        self.target_metadata.want();
+        if let Some(broker) = self.targets.get_mut(&id) {
+            broker.failures = broker.failures.saturating_add(1);
+            if let Some(connection) = broker.connection.take() {
+                // A reset leaves the fewest requests alive on the broker (P2).
+                connection.close();
+            }
+        }
+        for lane in lanes {
+            self.lanes[*lane].status.set_error(Some(error.to_string()));
+            self.lanes[*lane].interrupt();
+        }
+    }
+
+    /// Lets an interrupted lane go on once nothing of it is under way.
+    fn settle(&mut self, id: LaneId) {
+        if self.lanes[id].try_settle() {
+            self.rest(id);
+        }
+    }
+
+    /// The target said where a lane stands.
+    pub(super) fn opened(&mut self, id: LaneId, result: Result<(Recovered, Fence), OpenError>) {
+        let lane = &mut self.lanes[id];
+        if lane.phase != Phase::Opening {
+            return;
+        }
+        match result {
+            Ok((recovered, fence)) => self.resume(id, recovered, fence),
+            Err(error) if is_denied(&error) => self.stop_lane(
+                id,
+                error.to_string(),
+                "grant WRITE and DESCRIBE on the transactional id prefix `kferry-` and READ and WRITE on the topic",
+            ),
+            Err(error) => {
+                lane.phase = Phase::Waiting;
+                lane.failures = lane.failures.saturating_add(1);
+                let (failures, text) = (lane.failures, error.to_string());
+                lane.status.set_state(crate::progress::LaneState::Retrying);
+                lane.status.set_error(Some(text.clone()));
+                let pause = self.rest(id);
+                if failures >= RETRIES_TOLD_FROM {
+                    let lane = &self.lanes[id];
+                    self.emit(Event::LaneRetrying {
+                        task: self.ctx.task.clone(),
+                        topic: lane.key.source_topic.clone(),
+                        partition: lane.key.source_partition,
+                        cause: text,
+                        attempt: failures,
+                        backoff_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                    });
+                }
+            }
+        }
+    }
+
+    fn resume(&mut self, id: LaneId, recovered: Recovered, fence: Fence) {
+        let lane = &mut self.lanes[id];
+        let was_dirty = lane.is_dirty;
+        let before = lane.acked();
+        match lane.recovered(recovered) {
+            Ok(()) => {
+                let (lane, after) = (&self.lanes[id], self.lanes[id].acked());
+                let (task, topic) = (self.ctx.task.clone(), lane.key.source_topic.clone());
+                let partition = lane.key.source_partition;
+                if fence == Fence::Hold {
+                    self.emit(Event::GuaranteeChanged {
+                        task: task.clone(),
+                        topic: topic.clone(),
+                        partition,
+                        guarantee: "waited longer than an unanswered request can live, then asked the target's log",
+                        cause: "the target forbids transactional ids, so older requests cannot be fenced off".to_owned(),
+                    });
+                }
+                if was_dirty {
+                    lane.status.recovered();
+                    self.emit(Event::LaneRecovered {
+                        task,
+                        topic,
+                        partition,
+                        offset: after.source_next.0,
+                        target_offset: after.target_next.0,
+                        fenced: fence == Fence::Marker,
+                        found_count: after.ordinal.since(before.ordinal),
+                    });
+                }
+                self.journal_new_runs(&[id]);
+                self.note_state(id);
+            }
+            Err(fault) => self.stop_lane(
+                id,
+                fault.to_string(),
+                "somebody else wrote under this lane's producer, or the state directory is not the one of this target",
+            ),
+        }
+    }
+}
+
+/// What an error code on a batch leads to.
+enum Verdict {
+    /// It ends by itself, or the tail tells.
+    Retry,
+    /// The batch itself is disliked: once more, rebuilt.
+    Rebuild,
+    /// Final until an operator acts.
+    Stop,
+}
+
+fn verdict(code: ErrorCode) -> Verdict {
+    match code {
+        // P4 and P5: these name the batch, whatever its header says.
+        ErrorCode::UNKNOWN_SERVER_ERROR | ErrorCode::INVALID_RECORD | ErrorCode::CORRUPT_MESSAGE => Verdict::Rebuild,
+        ErrorCode::MESSAGE_TOO_LARGE
+        | ErrorCode::RECORD_LIST_TOO_LARGE
+        | ErrorCode::INVALID_TIMESTAMP
+        | ErrorCode::UNSUPPORTED_COMPRESSION_TYPE
+        | ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT
+        | ErrorCode::TOPIC_AUTHORIZATION_FAILED
+        | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+        | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+        | ErrorCode::INVALID_TOPIC_EXCEPTION
+        | ErrorCode::INVALID_REQUIRED_ACKS
+        | ErrorCode::POLICY_VIOLATION => Verdict::Stop,
+        _ => Verdict::Retry,
+    }
+}
+
+/// What the operator can do about a final refusal.
+fn cure(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => {
+            "raise max.message.bytes of the target topic to the source's, then run again"
+        }
+        ErrorCode::INVALID_TIMESTAMP => {
+            "raise message.timestamp.before.max.ms and message.timestamp.after.max.ms of the target topic, then run again"
+        }
+        ErrorCode::INVALID_RECORD => {
+            "a compacted target topic refuses records without a key: set its cleanup.policy to delete, then run again"
+        }
+        ErrorCode::TOPIC_AUTHORIZATION_FAILED | ErrorCode::CLUSTER_AUTHORIZATION_FAILED => {
+            "grant WRITE on the topic to the target connection's user, then run again"
+        }
+        _ => "see the target broker's log, then run again",
+    }
+}
+
+fn is_denied(error: &OpenError) -> bool {
+    let code = match error {
+        OpenError::Client(error) => error.code(),
+        OpenError::Code { code, .. } => Some(*code),
+        _ => None,
+    };
+    matches!(
+        code,
+        Some(
+            ErrorCode::TOPIC_AUTHORIZATION_FAILED
+                | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+                | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+        )
+    )
+}
