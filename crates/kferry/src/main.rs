@@ -1,2 +1,69 @@
 //! The kferry command line.
-fn main() {}
+//!
+//! This crate turns arguments and files into what the libraries take, shows what they report, and maps the end of it
+//! to an exit code. What is copied, and how, is decided in `replicate` and below.
+
+mod cli;
+mod commands;
+mod config;
+mod failure;
+mod logging;
+mod output;
+mod runtime;
+mod signals;
+mod task_stub;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    cli::{Cli, Command, Format},
+    failure::{EXIT_DONE, Failure},
+    output::Output,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let format = match &cli.command {
+        Command::Sync(args) => args.output,
+        Command::Check(args) => args.output,
+        Command::Demo(args) => args.output,
+        Command::Inspect(args) => args.output,
+        Command::Sandbox(_) => Format::Text,
+    };
+    let output = Output::new(format);
+    match run(cli, &output) {
+        Ok(()) => ExitCode::from(EXIT_DONE),
+        Err(failure) => {
+            report(&failure, &output);
+            failure.exit()
+        }
+    }
+}
+
+fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
+    logging::start(&cli.log, output)?;
+    let runtime = runtime::build()?;
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Sync(args) => commands::sync::run(*args, output).await,
+            Command::Check(args) => commands::check::run(args, output).await,
+            Command::Demo(args) => commands::demo::run(args, output).await,
+            Command::Inspect(args) => commands::inspect::run(args, output).await,
+            Command::Sandbox(args) => commands::sandbox::run(args, output).await,
+        }
+    });
+    // What still runs is background work whose result nobody waits for any more.
+    runtime.shutdown_background();
+    result
+}
+
+/// Tells the user; with JSON also as an object, so that a reader of standard output learns of it.
+fn report(failure: &Failure, output: &Output) {
+    if failure.is_told() {
+        return;
+    }
+    output.json(&serde_json::json!({ "type": "error", "message": failure.message(), "cure": failure.cure_text() }));
+    output.note(&format!("error: {failure}"));
+}

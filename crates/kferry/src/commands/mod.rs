@@ -1,0 +1,8 @@
+//! The verbs, one module each.
+
+pub(crate) mod check;
+pub(crate) mod demo;
+pub(crate) mod inspect;
+pub(crate) mod reader;
+pub(crate) mod sandbox;
+pub(crate) mod sync;

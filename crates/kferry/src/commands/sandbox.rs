@@ -1,0 +1,106 @@
+//! `kferry sandbox` (hidden): one simulated cluster on loopback ports, filled before it says where it listens.
+
+use std::{fs, path::Path};
+
+use bytes::Bytes;
+use kafka_sim::{Cluster, ClusterConfig, Resource, SaslUsers};
+use kafka_wire::record::{BatchOptions, Record};
+
+use crate::{
+    cli::{Fill, SandboxArgs},
+    failure::Failure,
+    output::Output,
+    signals,
+};
+
+/// Plain bytes of one generated record.
+const RECORD_BYTES: usize = 1024;
+/// With `--discard` a partition keeps no more than this.
+const DISCARD_BYTES: u64 = 1 << 20;
+/// Different batches made per fill; the rest repeats them.
+const DISTINCT_BATCHES: usize = 8;
+
+/// Runs the cluster until SIGINT or SIGTERM.
+///
+/// # Errors
+/// A [`Failure`] when it cannot be filled, cannot listen, or cannot write the port file.
+pub(crate) async fn run(args: SandboxArgs, output: &Output) -> Result<(), Failure> {
+    let shutdown = signals::shutdown_token(output)?;
+    let cluster = Cluster::new(ClusterConfig {
+        cluster_id: args.cluster_id.unwrap_or_else(|| format!("sandbox-{:016x}", fastrand::u64(..))),
+        brokers: args.brokers.into(),
+        // A bench measures the replicator, not this cluster's walk over records.
+        validate_records: !args.discard,
+        sasl: (!args.users.is_empty()).then(|| SaslUsers {
+            mechanisms: ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"].map(str::to_owned).to_vec(),
+            users: args.users.clone(),
+        }),
+        partition_bytes_max: args.discard.then_some(DISCARD_BYTES),
+        ..ClusterConfig::default()
+    });
+    for fill in &args.fills {
+        fill_topic(&cluster, fill)?;
+    }
+    for (operation, topic) in &args.denials {
+        cluster.deny("*", *operation, Resource::Topic(topic.clone()));
+    }
+    let listening = cluster.listen().await.map_err(|error| Failure::failed("cannot listen on a loopback port").because(&error))?;
+    let bootstrap = listening.bootstrap();
+    if let Some(broker) = args.kill {
+        cluster.kill_broker(broker);
+    }
+    if let Some(path) = &args.port_file {
+        write_whole(path, &bootstrap)?;
+    }
+    output.line(&bootstrap);
+    shutdown.cancelled().await;
+    listening.shutdown();
+    Ok(())
+}
+
+/// Under another name first: whoever waits for the file never sees half of it.
+fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::failed(format!("cannot write {}", path.display())).because(&error);
+    let part = path.with_extension("part");
+    fs::write(&part, text).map_err(failed)?;
+    fs::rename(&part, path).map_err(failed)
+}
+
+fn fill_topic(cluster: &Cluster, fill: &Fill) -> Result<(), Failure> {
+    let failed = |error: &dyn std::error::Error| Failure::failed(format!("--fill {}", fill.topic)).because(error);
+    cluster.create_topic(&fill.topic, usize::try_from(fill.partitions).unwrap_or(1), &[]).map_err(|error| failed(&error))?;
+    let batches: Vec<Vec<Record>> = (0..DISTINCT_BATCHES).map(|seed| records(fill.batch_bytes, seed)).collect();
+    let options = BatchOptions { compression: fill.codec, ..BatchOptions::default() };
+    let batch_bytes = u64::try_from(fill.batch_bytes).unwrap_or(u64::MAX);
+    let mut written = 0;
+    let mut partitions = (0..fill.partitions).cycle();
+    for records in batches.iter().cycle() {
+        if written >= fill.bytes {
+            break;
+        }
+        let partition = partitions.next().unwrap_or(0);
+        cluster.append_records(&fill.topic, partition, &options, records).map_err(|error| failed(&error))?;
+        written += batch_bytes;
+    }
+    Ok(())
+}
+
+/// Records of about `batch_bytes` together, half of them words and half of them random: neither too easy nor too hard to compress.
+fn records(batch_bytes: usize, seed: usize) -> Vec<Record> {
+    let mut random = fastrand::Rng::with_seed(u64::try_from(seed).unwrap_or(0));
+    let timestamp = jiff::Timestamp::now().as_millisecond();
+    let count = batch_bytes.div_ceil(RECORD_BYTES).max(1);
+    let size = batch_bytes / count;
+    let record = |index: usize| {
+        let mut value = Vec::with_capacity(size);
+        while value.len() < size {
+            value.extend_from_slice(b"{\"order\":\"accepted\",\"customer\":\"");
+            value.extend((0..24).map(|_| random.alphanumeric()).map(|c| u8::try_from(c).unwrap_or(b'x')));
+            value.extend_from_slice(b"\"}");
+        }
+        value.truncate(size);
+        let offset = i64::try_from(index).unwrap_or(i64::MAX);
+        Record { offset, timestamp, key: None, value: Some(Bytes::from(value)), headers: Vec::new() }
+    };
+    (0..count).map(record).collect()
+}

@@ -1,0 +1,168 @@
+//! `kferry sync`: one task from command line arguments, shown while it runs.
+
+mod session;
+mod summary;
+
+use std::path::PathBuf;
+
+use kafka_client::{
+    Client,
+    preflight::{self, Options, Outcome, Role, Step},
+};
+use replicate::{
+    journal::RedbJournal,
+    spec::{StartPosition, SyncMode, TaskSpec, TopicSelection},
+};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::session::Session;
+use crate::{
+    cli::{StartArg, SyncArg, SyncArgs},
+    commands::check,
+    config::{self, Connection},
+    failure::Failure,
+    output::{Output, text},
+    signals,
+};
+
+/// The file in the state directory.
+const STATE_FILE: &str = "task.redb";
+
+/// Copies one cluster to another until done or told to stop.
+///
+/// # Errors
+/// A usage [`Failure`] for arguments that do not go together; otherwise what stopped the task.
+pub(crate) async fn run(args: SyncArgs, output: &Output) -> Result<(), Failure> {
+    let spec = spec(&args)?;
+    let source = config::connection("--source", &args.source)?;
+    let target = config::connection("--target", &args.target)?;
+    if target.kind == config::Kind::CrossNetwork {
+        return Err(check::cross_network_target("--target"));
+    }
+    let state = args.state.unwrap_or_else(|| PathBuf::from("kferry-state").join(spec.name.as_str()));
+    // Before anything connects: a second process on the same state is told so at once.
+    let journal = RedbJournal::open(state.join(STATE_FILE))
+        .map_err(|error| Failure::failed(format!("--state {}", state.display())).because(&error).maybe_cure(error.cure()))?;
+    let shutdown = signals::shutdown_token(output)?;
+    let Some((source, target)) = connect(&source, &target, output, &shutdown).await? else {
+        return Err(interrupted());
+    };
+    let once = spec.once;
+    let session = Session { spec, source, target, journal: std::sync::Arc::new(journal), shutdown };
+    let report = session.run(output).await?;
+    summary::show(&report, output);
+    if report.is_interrupted && once {
+        return Err(interrupted());
+    }
+    summary::verdict(&report, once)
+}
+
+fn interrupted() -> Failure {
+    Failure::failed("interrupted before everything was copied").cure("run the same command again: it continues where this run ended")
+}
+
+fn spec(args: &SyncArgs) -> Result<TaskSpec, Failure> {
+    let mut spec = TaskSpec::new(args.name.clone());
+    spec.sync = match args.sync {
+        SyncArg::Metadata => SyncMode::Metadata,
+        SyncArg::MetadataData => SyncMode::MetadataData,
+        SyncArg::MetadataDataOffsets => SyncMode::MetadataDataOffsets,
+    };
+    spec.topics = args.topics.clone().map_or(TopicSelection::All, TopicSelection::Regex);
+    spec.start = match args.start {
+        StartArg::Earliest => StartPosition::Earliest,
+        StartArg::Latest => StartPosition::Latest,
+        StartArg::Time(milliseconds) => StartPosition::Timestamp(milliseconds),
+    };
+    spec.same_partition = args.same_partition;
+    spec.once = args.once;
+    spec.validate().map_err(|error| Failure::usage("--sync and --topics").because(&error))?;
+    if spec.sync == SyncMode::MetadataDataOffsets {
+        return Err(Failure::usage("--sync metadata_data_offsets: consumer group offsets are not synced by this release")
+            .cure("use --sync metadata_data; a later release will bring the offsets over for what is copied now"));
+    }
+    Ok(spec)
+}
+
+/// Validates both ends up to the brokers, at the same time; nothing when told to stop meanwhile.
+async fn connect(source: &Connection, target: &Connection, output: &Output, shutdown: &CancellationToken) -> Result<Option<(Client, Client)>, Failure> {
+    let ends = async {
+        tokio::join!(
+            reach("--source", Role::Source, source, output),
+            reach("--target", Role::Target, target, output)
+        )
+    };
+    let (source, target) = tokio::select! {
+        ends = ends => ends,
+        () = shutdown.cancelled() => return Ok(None),
+    };
+    let ((source, source_id), (target, target_id)) = (source?, target?);
+    if let (Some(source_id), Some(target_id)) = (source_id, target_id)
+        && source_id == target_id
+    {
+        return Err(Failure::failed(format!("--source and --target are the same cluster ({source_id}): the copy would feed on itself"))
+            .cure("give two different clusters"));
+    }
+    Ok(Some((source, target)))
+}
+
+async fn reach(flag: &str, role: Role, connection: &Connection, output: &Output) -> Result<(Client, Option<String>), Failure> {
+    let client = check::client(connection)?;
+    let name = &connection.config.name;
+    let report = preflight::run(&connection.config, &Options::reach(role), &mut |step: &Step| {
+        tracing::debug!(step = %step.kind, subject = step.subject, outcome = ?step.outcome, "{role} validated");
+    })
+    .await;
+    let Some(step) = report.failures().next() else {
+        let brokers = report.steps.iter().filter(|step| step.kind == preflight::StepKind::Broker).count();
+        let id = report.cluster_id.as_deref().unwrap_or("without an id");
+        output.note(&format!("{role} {}: cluster {id}, {brokers} {}", text::safe(name), if brokers == 1 { "broker" } else { "brokers" }));
+        return Ok((client, report.cluster_id));
+    };
+    let (cause, cure) = match &step.outcome {
+        Outcome::Failed { cause, cure } => (cause.as_str(), cure.clone()),
+        _ => ("", None),
+    };
+    let failure = Failure::failed(format!("{flag} {name}: {} {}: {cause}", step.kind, text::safe(&step.subject)));
+    Err(failure.maybe_cure(cure))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(rest: &str) -> Result<TaskSpec, String> {
+        let line = format!("kferry sync --source a:1 --target b:1 {rest}");
+        match Cli::try_parse_from(line.split_whitespace()).unwrap().command {
+            Command::Sync(args) => spec(&args).map_err(|failure| failure.to_string()),
+            _ => panic!("not a sync"),
+        }
+    }
+
+    #[test]
+    fn defaults() {
+        let spec = parse("").unwrap();
+        assert_eq!((spec.name.as_str(), spec.sync, spec.start, spec.same_partition, spec.once), ("sync", SyncMode::MetadataData, StartPosition::Earliest, true, false));
+        assert_eq!(spec.topics, TopicSelection::All);
+    }
+
+    #[test]
+    fn expressions_match_whole_names() {
+        let spec = parse("--topics a|b --same-partition false --once --start 5").unwrap();
+        assert!(spec.topics.matches("a") && !spec.topics.matches("ab"));
+        assert_eq!((spec.same_partition, spec.once, spec.start), (false, true, StartPosition::Timestamp(5)));
+    }
+
+    #[test]
+    fn offsets_are_refused_with_the_reason() {
+        let error = parse("--sync metadata_data_offsets").unwrap_err();
+        assert!(error.contains("metadata_data_offsets") && error.contains("release"), "{error}");
+        let error = parse("--sync metadata_data_offsets --topics a").unwrap_err();
+        assert!(error.contains("all topics"), "{error}");
+        let error = parse("--sync metadata --topics a").unwrap_err();
+        assert!(error.contains("metadata_data"), "{error}");
+    }
+}

@@ -1,0 +1,114 @@
+//! A task with its surroundings: events told, progress shown, an end that is waited for.
+
+use std::{sync::Arc, time::Duration};
+
+use kafka_client::Client;
+use replicate::{
+    event::{Event, EventSink, Level},
+    journal::Journal,
+    progress::Progress,
+    spec::TaskSpec,
+};
+use crate::task_stub::{Task, TaskReport};
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    failure::Failure,
+    output::{Output, progress::Display},
+};
+
+/// How long a task may take to settle what is under way once it was told to stop.
+const STOP_TIME_MAX: Duration = Duration::from_millis(1500);
+
+/// One run of a task.
+pub(crate) struct Session {
+    /// What is asked for.
+    pub(crate) spec: TaskSpec,
+    /// The cluster that is copied.
+    pub(crate) source: Client,
+    /// The cluster it is copied to.
+    pub(crate) target: Client,
+    /// What must not be forgotten.
+    pub(crate) journal: Arc<dyn Journal>,
+    /// Ends the task cleanly.
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl Session {
+    /// Runs the task to its end and shows it meanwhile.
+    ///
+    /// # Errors
+    /// A [`Failure`] with what stopped the task.
+    pub(crate) async fn run(self, output: &Output) -> Result<TaskReport, Failure> {
+        let (progress, watching) = watch::channel(Arc::new(Progress::default()));
+        self.run_watched(output, progress, watching).await
+    }
+
+    /// As [`Self::run`], with a progress channel that the caller also looks at.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) async fn run_watched(
+        self,
+        output: &Output,
+        progress: watch::Sender<Arc<Progress>>,
+        watching: watch::Receiver<Arc<Progress>>,
+    ) -> Result<TaskReport, Failure> {
+        let Self { spec, source, target, journal, shutdown } = self;
+        let display = Display::start(output, spec.name.as_str(), watching);
+        let name = spec.name.clone();
+        let last = progress.clone();
+        let task = Task { spec, source: source.clone(), target: target.clone(), journal, sink: sink(output), progress, shutdown: shutdown.clone() };
+        let overdue = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(STOP_TIME_MAX).await;
+        };
+        let result = tokio::select! {
+            result = task.run() => result.map_err(|error| Failure::failed(format!("task {name}")).because(&error).maybe_cure(error.cure())),
+            // Dropping the task is safe at any moment: what was not settled is found out at the next start.
+            () = overdue => {
+                tracing::warn!(task = %name, "what was under way did not settle in time; the next run finds out what arrived");
+                let mut report = TaskReport::default();
+                report.progress = Arc::clone(&last.borrow());
+                report.is_interrupted = true;
+                Ok(report)
+            }
+        };
+        display.finish().await;
+        source.close().await;
+        target.close().await;
+        result
+    }
+}
+
+/// Tells events: as objects on standard output, or as log lines.
+fn sink(output: &Output) -> EventSink {
+    let output = output.clone();
+    Arc::new(move |event: Event| if output.is_json() { tell_json(&output, &event) } else { log(&event) })
+}
+
+fn tell_json(output: &Output, event: &Event) {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        r#type: &'static str,
+        level: Level,
+        message: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cure: Option<String>,
+        #[serde(flatten)]
+        event: &'a Event,
+    }
+    output.json(&Line { r#type: "event", level: event.level(), message: event.to_string(), cure: event.cure(), event });
+}
+
+fn log(event: &Event) {
+    let task = event.task();
+    let cure = event.cure().map(|cure| format!("; {cure}")).unwrap_or_default();
+    match event.level() {
+        Level::Info => tracing::info!(%task, "{event}"),
+        Level::Warn => tracing::warn!(%task, "{event}{cure}"),
+        Level::Error => tracing::error!(%task, "{event}{cure}"),
+    }
+}

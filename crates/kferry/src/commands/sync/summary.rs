@@ -1,0 +1,145 @@
+//! What a task has done, at its end.
+
+use std::collections::BTreeMap;
+
+use replicate::progress::{Progress, TopicProgress};
+use crate::task_stub::TaskReport;
+use serde::Serialize;
+
+use crate::{
+    failure::Failure,
+    output::{Output, table, text},
+};
+
+/// One topic in the end.
+#[derive(Debug, Default, Serialize)]
+struct TopicSummary {
+    topic: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_topic: Option<String>,
+    partitions: usize,
+    records: u64,
+    bytes: u64,
+    batches_as_is: u64,
+    batches_rebuilt: u64,
+    records_dropped: u64,
+    /// Batches that were rebuilt or dropped, by reason.
+    reasons: BTreeMap<&'static str, u64>,
+    lag_records: i64,
+    /// Partitions that need an operator, with what stopped them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stopped: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    r#type: &'static str,
+    complete: bool,
+    interrupted: bool,
+    topics: Vec<TopicSummary>,
+    skipped_topics: usize,
+    records: u64,
+    bytes: u64,
+    elapsed_ms: u64,
+    bytes_per_second: u64,
+    records_per_second: u64,
+}
+
+/// Writes the summary to standard output.
+pub(super) fn show(report: &TaskReport, output: &Output) {
+    let progress = &report.progress;
+    let topics: Vec<_> = progress.topics.iter().map(topic).collect();
+    let summary = Summary {
+        r#type: "result",
+        complete: report.is_complete(),
+        interrupted: report.is_interrupted,
+        records: topics.iter().map(|topic| topic.records).sum(),
+        bytes: topics.iter().map(|topic| topic.bytes).sum(),
+        topics,
+        skipped_topics: report.skipped,
+        elapsed_ms: u64::try_from(progress.elapsed.as_millis()).unwrap_or(u64::MAX),
+        bytes_per_second: 0,
+        records_per_second: 0,
+    };
+    let summary = with_rates(summary);
+    output.json(&summary);
+    if !output.is_json() {
+        for line in lines(&summary, progress) {
+            output.text(&line);
+        }
+    }
+}
+
+/// Whether the task did what was asked for.
+///
+/// # Errors
+/// A [`Failure`] that names what is missing.
+pub(super) fn verdict(report: &TaskReport, once: bool) -> Result<(), Failure> {
+    if report.stopped == 0 && (report.skipped == 0 || !once) {
+        return Ok(());
+    }
+    let mut parts = Vec::new();
+    if report.stopped > 0 {
+        parts.push(format!("{} partitions stopped", report.stopped));
+    }
+    if report.skipped > 0 {
+        parts.push(format!("{} topics were not copied", report.skipped));
+    }
+    Err(Failure::failed(parts.join(", ")).cure("the events above say why; the same command continues once that is put right"))
+}
+
+fn topic(topic: &TopicProgress) -> TopicSummary {
+    let mut summary = TopicSummary { topic: topic.topic.clone(), partitions: topic.partitions.len(), ..TopicSummary::default() };
+    summary.target_topic = (topic.target_topic != topic.topic).then(|| topic.target_topic.clone());
+    for partition in &topic.partitions {
+        summary.records += partition.records_copied;
+        summary.bytes += partition.bytes_copied;
+        summary.batches_as_is += partition.batches_as_is;
+        summary.batches_rebuilt += partition.batches_rebuilt;
+        summary.records_dropped += partition.records_dropped;
+        summary.lag_records += partition.lag_records;
+        for (reason, count) in &partition.reasons {
+            *summary.reasons.entry(*reason).or_default() += *count;
+        }
+        if partition.state == replicate::progress::LaneState::Stopped {
+            let cause = partition.last_error.as_deref().unwrap_or("unknown cause");
+            summary.stopped.push(format!("partition {} at offset {}: {cause}", partition.partition, partition.position));
+        }
+    }
+    summary
+}
+
+fn with_rates(mut summary: Summary) -> Summary {
+    let per_second = |count: u64| u64::try_from(u128::from(count) * 1000 / u128::from(summary.elapsed_ms.max(1))).unwrap_or(u64::MAX);
+    (summary.bytes_per_second, summary.records_per_second) = (per_second(summary.bytes), per_second(summary.records));
+    summary
+}
+
+fn lines(summary: &Summary, progress: &Progress) -> Vec<String> {
+    let mut table = table::new(&["topic", "partitions", "records", "bytes", "as is", "rebuilt", "dropped", "lag"], &[1, 2, 3, 4, 5, 6, 7]);
+    for topic in &summary.topics {
+        table.add_row(vec![
+            text::safe(&topic.topic),
+            topic.partitions.to_string(),
+            text::count(topic.records),
+            text::bytes(topic.bytes),
+            text::count(topic.batches_as_is),
+            text::count(topic.batches_rebuilt),
+            text::count(topic.records_dropped),
+            text::count(topic.lag_records),
+        ]);
+    }
+    let mut lines = if summary.topics.is_empty() { Vec::new() } else { table::lines(&table) };
+    for topic in &summary.topics {
+        lines.extend(topic.stopped.iter().map(|stopped| format!("{}: stopped: {}", text::safe(&topic.topic), text::safe(stopped))));
+    }
+    lines.push(format!(
+        "{} records, {} in {}: {}/s, {} records/s",
+        text::count(summary.records),
+        text::bytes(summary.bytes),
+        text::duration(progress.elapsed),
+        text::bytes(summary.bytes_per_second),
+        text::count(summary.records_per_second),
+    ));
+    lines
+}

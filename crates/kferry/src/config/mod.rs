@@ -1,0 +1,77 @@
+//! Connections as people write them: `HOST:PORT[,…]` on the command line, or a YAML file.
+//!
+//! A file is checked whole before anything connects: unknown and duplicate keys, wrong types, missing secrets and
+//! unreadable certificates are errors with file, line and column. Passwords never stand in the file itself, and no
+//! message or snippet made here repeats a value that might be one.
+
+mod file;
+mod snippet;
+
+use std::path::Path;
+
+use kafka_client::{BrokerAddress, ConnectionConfig};
+
+pub(crate) use file::Kind;
+
+use crate::failure::Failure;
+
+/// One end of a sync, or the subject of a check.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// What the client needs.
+    pub(crate) config: ConnectionConfig,
+    /// How the brokers' advertised addresses are reached.
+    pub(crate) kind: Kind,
+    /// Free text from the file.
+    pub(crate) description: Option<String>,
+}
+
+/// Reads a connection argument; `flag` is how the user gave it (`--source`), for messages.
+///
+/// # Errors
+/// A usage [`Failure`] that says what is wrong, where, and how to put it right.
+pub(crate) fn connection(flag: &str, text: &str) -> Result<Connection, Failure> {
+    if is_file(text) {
+        return file::load(Path::new(text));
+    }
+    match BrokerAddress::parse_list(text) {
+        Ok(bootstrap) => Ok(Connection { config: ConnectionConfig::new(bootstrap), kind: Kind::Direct, description: None }),
+        Err(error) => {
+            Err(Failure::usage(flag).because(&error).cure("give HOST:PORT, several separated by commas, or the path of a connection file ending in .yaml"))
+        }
+    }
+}
+
+/// A path is told from an address by what it looks like first, so that a missing file is called a missing file.
+fn is_file(text: &str) -> bool {
+    let path = Path::new(text);
+    let named_so = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml"));
+    named_so || text.contains('/') || path.is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_files_are_told_apart() {
+        let check = |text: &str, expected: bool| assert_eq!(is_file(text), expected, "{text}");
+        check("a:9092", false);
+        check("a:9092,b:9092", false);
+        check("[::1]:9092", false);
+        check("a.yaml", true);
+        check("a.YML", true);
+        check("./a", true);
+        check("/etc/kferry/a", true);
+    }
+
+    #[test]
+    fn plain_addresses() {
+        let connection = connection("--source", "a:9092,b:9093").unwrap();
+        assert_eq!(connection.config.bootstrap.len(), 2);
+        let error = super::connection("--source", "a").unwrap_err().to_string();
+        assert!(error.contains("--source") && error.contains("a:9092"), "{error}");
+        let error = super::connection("--target", "missing.yaml").unwrap_err().to_string();
+        assert!(error.contains("missing.yaml") && error.contains("No such file"), "{error}");
+    }
+}
