@@ -132,6 +132,13 @@ pub enum JournalWrite {
     },
     /// Puts the record in the place of the topic's former one.
     Topic(TopicRecord),
+    /// Puts a note of the task in the place of its former one.
+    Note {
+        /// What it is about.
+        name: String,
+        /// What it says.
+        value: String,
+    },
     /// Forgets a lane and its offset map.
     RemoveLane(LaneKey),
 }
@@ -174,6 +181,12 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`JournalError`], also when one record cannot be read.
     fn load_topics(&self) -> JournalFuture<'_, Vec<TopicRecord>>;
+
+    /// A note of the task.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    fn load_note(&self, name: String) -> JournalFuture<'_, Option<String>>;
 
     /// The youngest segments of a lane's offset map, at most `count_max`, in order; and whether there
     /// are older ones.

@@ -85,26 +85,27 @@ pub enum JournalError {
 impl JournalError {
     /// What an operator can do.
     #[must_use]
-    pub fn cure(&self) -> String {
-        match self {
-            Self::AlreadyOpen { .. } => "end the other process, or choose another state directory".to_owned(),
+    pub fn cure(&self) -> Option<String> {
+        let text = match self {
+            Self::AlreadyOpen { .. } => "end the other process, or choose another state directory",
             Self::Open { .. } | Self::Directory { .. } => {
-                "check that the state directory exists, is writable and holds no foreign file of this name".to_owned()
+                "check that the state directory exists, is writable and holds no foreign file of this name"
             }
             Self::Storage { .. } => {
-                "check free space and permissions of the state directory, then start again: nothing is lost".to_owned()
+                "check free space and permissions of the state directory, then start again: nothing is lost"
             }
             Self::Damaged { .. } => {
-                "restore the file from a backup, or move it away and start the task as a new one".to_owned()
+                "restore the file from a backup, or move it away and start the task as a new one"
             }
             Self::Format { found, known, .. } if found > known => {
-                "use the newer release that wrote the file".to_owned()
+                "use the newer release that wrote the file"
             }
-            Self::Format { .. } => "use the older release that wrote the file".to_owned(),
+            Self::Format { .. } => "use the older release that wrote the file",
             Self::OtherTask { .. } | Self::OtherCluster { .. } => {
-                "choose another state directory for this task, or connect it to the clusters it began with".to_owned()
+                "choose another state directory for this task, or connect it to the clusters it began with"
             }
-            Self::Closed => "start again".to_owned(),
-        }
+            Self::Closed => "start again",
+        };
+        Some(text.to_owned())
     }
 }

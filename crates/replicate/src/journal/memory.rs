@@ -21,6 +21,7 @@ struct State {
     identity: Option<TaskIdentity>,
     lanes: BTreeMap<LaneKey, LaneRecord>,
     topics: BTreeMap<String, TopicRecord>,
+    notes: BTreeMap<String, String>,
     maps: BTreeMap<LaneKey, BTreeMap<SourceOffset, Segment>>,
 }
 
@@ -48,6 +49,9 @@ impl State {
             }
             JournalWrite::Topic(record) => {
                 self.topics.insert(record.source_topic.clone(), record);
+            }
+            JournalWrite::Note { name, value } => {
+                self.notes.insert(name, value);
             }
             JournalWrite::RemoveLane(lane) => {
                 self.lanes.remove(&lane);
@@ -100,6 +104,10 @@ impl Journal for MemoryJournal {
 
     fn load_topics(&self) -> JournalFuture<'_, Vec<TopicRecord>> {
         ready(Ok(self.state().topics.values().cloned().collect()))
+    }
+
+    fn load_note(&self, name: String) -> JournalFuture<'_, Option<String>> {
+        ready(Ok(self.state().notes.get(&name).cloned()))
     }
 
     fn load_map(&self, lane: LaneKey, count_max: usize) -> JournalFuture<'_, (Vec<Segment>, bool)> {

@@ -32,6 +32,7 @@ enum Command {
     Claim(TaskIdentity, Reply<Claim>),
     Lanes(Reply<Vec<LaneRecord>>),
     Topics(Reply<Vec<TopicRecord>>),
+    Note(String, Reply<Option<String>>),
     Map(LaneKey, usize, Reply<(Vec<Segment>, bool)>),
     Query(LaneKey, MapQuery, Reply<Option<Segment>>),
 }
@@ -125,6 +126,10 @@ impl Journal for RedbJournal {
         self.call(Command::Topics)
     }
 
+    fn load_note(&self, name: String) -> JournalFuture<'_, Option<String>> {
+        self.call(|reply| Command::Note(name, reply))
+    }
+
     fn load_map(&self, lane: LaneKey, count_max: usize) -> JournalFuture<'_, (Vec<Segment>, bool)> {
         self.call(|reply| Command::Map(lane, count_max, reply))
     }
@@ -144,6 +149,7 @@ fn serve(store: Store, mut queue: mpsc::Receiver<Command>) {
             Command::Claim(identity, reply) => drop(reply.send(store.claim(&identity))),
             Command::Lanes(reply) => drop(reply.send(store.lanes())),
             Command::Topics(reply) => drop(reply.send(store.topics())),
+            Command::Note(name, reply) => drop(reply.send(store.note(&name))),
             Command::Map(lane, count_max, reply) => drop(reply.send(store.map(&lane, count_max))),
             Command::Query(lane, query, reply) => drop(reply.send(store.query(&lane, query))),
         }

@@ -1,6 +1,6 @@
 //! The tables of the journal's file, and each operation on them as one transaction.
 //!
-//! Format 1: `meta` holds `format` and `identity`; `lanes` and `topics` hold JSON records; `map` holds offset map
+//! Format 1: `meta` holds `format` and `identity`; `notes` holds the task's notes; `lanes` and `topics` hold JSON records; `map` holds offset map
 //! segments by (lane, source offset), and `map_by_target` finds them by target offset.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +20,7 @@ const FORMAT: u64 = 1;
 const CACHE_BYTES: usize = 4 << 20;
 
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
+const NOTES: TableDefinition<'_, &str, &str> = TableDefinition::new("notes");
 const LANES: TableDefinition<'_, &str, &str> = TableDefinition::new("lanes");
 const TOPICS: TableDefinition<'_, &str, &str> = TableDefinition::new("topics");
 /// (lane, source start) to (target start, length).
@@ -84,6 +85,7 @@ impl Store {
                     }
                 }
             }
+            transaction.open_table(NOTES)?;
             transaction.open_table(LANES)?;
             transaction.open_table(TOPICS)?;
             transaction.open_table(MAP)?;
@@ -139,6 +141,14 @@ impl Store {
     /// All topic records, in the order of their source names.
     pub(super) fn topics(&self) -> Result<Vec<TopicRecord>, JournalError> {
         self.records(TOPICS)
+    }
+
+    /// One note of the task.
+    pub(super) fn note(&self, name: &str) -> Result<Option<String>, JournalError> {
+        self.transact("read", |store| {
+            let table = store.database.begin_read()?.open_table(NOTES)?;
+            Ok(table.get(name)?.map(|value| value.value().to_owned()))
+        })
     }
 
     fn records<T: DeserializeOwned>(&self, table: TableDefinition<'_, &str, &str>) -> Result<Vec<T>, JournalError> {
@@ -264,6 +274,9 @@ fn apply(transaction: &WriteTransaction, write: &JournalWrite) -> Result<(), Fau
         JournalWrite::Topic(record) => {
             let text = encode(record)?;
             transaction.open_table(TOPICS)?.insert(record.source_topic.as_str(), text.as_str())?;
+        }
+        JournalWrite::Note { name, value } => {
+            transaction.open_table(NOTES)?.insert(name.as_str(), value.as_str())?;
         }
         JournalWrite::RemoveLane(lane) => {
             let name = lane_name(lane);

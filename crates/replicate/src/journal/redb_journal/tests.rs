@@ -66,6 +66,7 @@ async fn remembers_after_reopening() {
         JournalWrite::Lane(Box::new(lane(0, 2))),
         JournalWrite::Lane(Box::new(lane(1, 4))),
         JournalWrite::Topic(topic()),
+        JournalWrite::Note { name: "begun".into(), value: "yes".into() },
         JournalWrite::Segments { lane: key(0), segments: vec![segment(0, 0, 5), segment(10, 5, 5)] },
         JournalWrite::Segments { lane: key(0), segments: vec![segment(10, 5, 8)] },
     ];
@@ -78,6 +79,8 @@ async fn remembers_after_reopening() {
     assert_eq!(journal.claim(identity()).await.unwrap(), Claim::Continued);
     assert_eq!(journal.load_lanes().await.unwrap(), [lane(0, 2), lane(1, 4)]);
     assert_eq!(journal.load_topics().await.unwrap(), [topic()]);
+    assert_eq!(journal.load_note("begun".into()).await.unwrap().as_deref(), Some("yes"));
+    assert_eq!(journal.load_note("other".into()).await.unwrap(), None);
     let all = vec![segment(0, 0, 5), segment(10, 5, 8)];
     assert_eq!(journal.load_map(key(0), 10).await.unwrap(), (all.clone(), false));
     assert_eq!(journal.load_map(key(0), 1).await.unwrap(), (all[1..].to_vec(), true));
@@ -104,7 +107,7 @@ fn a_second_opening_is_refused() {
     let first = RedbJournal::open(&path).unwrap();
     let error = RedbJournal::open(&path).unwrap_err();
     assert!(matches!(&error, JournalError::AlreadyOpen { path: found } if *found == path), "{error}");
-    assert!(!error.cure().is_empty());
+    assert!(error.cure().is_some());
     drop(first);
     RedbJournal::open(&path).unwrap();
 }
@@ -141,7 +144,7 @@ fn a_newer_format_is_refused() {
     drop(database);
     let error = RedbJournal::open(&path).unwrap_err();
     assert!(matches!(error, JournalError::Format { found: 99, known: 1, .. }), "{error}");
-    assert!(error.cure().contains("newer"));
+    assert!(error.cure().unwrap().contains("newer"));
 }
 
 #[tokio::test]
@@ -154,7 +157,7 @@ async fn a_damaged_file_is_never_a_panic() {
         }
     }
     let whole = fs::read(&path).unwrap();
-    for at in (0..whole.len()).step_by(whole.len() / 60) {
+    for at in (0..whole.len()).step_by(whole.len() / 40) {
         fs::write(&path, &whole).unwrap();
         let mut file = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
         let mut bytes = [0; 64];

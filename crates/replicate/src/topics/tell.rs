@@ -1,0 +1,117 @@
+//! The events of topic sync, made in one place.
+
+use crate::event::{ConfigSkipReason, Event, EventSink, FidelityCause, SkipReason};
+use crate::spec::TaskName;
+use crate::topic_config::Difference;
+
+use super::plan::{Creation, Growth};
+
+/// Tells what happened to topics of one task.
+#[derive(Clone)]
+pub(super) struct Teller {
+    task: TaskName,
+    sink: EventSink,
+}
+
+impl Teller {
+    pub(super) fn new(task: TaskName, sink: EventSink) -> Self {
+        Self { task, sink }
+    }
+
+    fn task(&self) -> TaskName {
+        self.task.clone()
+    }
+
+    pub(super) fn sync_failed(&self, topic: Option<String>, cause: String) {
+        (self.sink)(Event::MetadataSyncFailed { task: self.task(), topic, cause });
+    }
+
+    pub(super) fn renamed(&self, topic: &str, target_topic: &str) {
+        let (topic, target_topic) = (topic.to_owned(), target_topic.to_owned());
+        (self.sink)(Event::TopicRenamed { task: self.task(), topic, target_topic });
+    }
+
+    pub(super) fn deleted(&self, topic: &str, target_topic: &str) {
+        let (topic, target_topic) = (topic.to_owned(), target_topic.to_owned());
+        (self.sink)(Event::TopicDeleted { task: self.task(), topic, target_topic });
+    }
+
+    pub(super) fn skipped(&self, topic: &str, target_topic: &str, reason: SkipReason) {
+        let (topic, target_topic) = (topic.to_owned(), target_topic.to_owned());
+        (self.sink)(Event::TopicSkipped { task: self.task(), topic, target_topic, reason });
+    }
+
+    /// A topic was created, with what is not as the source has it.
+    pub(super) fn created(&self, creation: &Creation) {
+        (self.sink)(Event::TopicCreated {
+            task: self.task(),
+            topic: creation.topic.clone(),
+            target_topic: creation.new.name.clone(),
+            partition_count: creation.new.partitions,
+            replication_factor: creation.new.replication_factor,
+        });
+        if creation.is_reduced() {
+            (self.sink)(Event::ReplicationReduced {
+                task: self.task(),
+                topic: creation.topic.clone(),
+                source_factor: creation.source_replicas,
+                target_brokers: creation.target_brokers,
+            });
+        }
+        for skipped in &creation.skipped {
+            let value = skipped.value.clone();
+            self.config_skipped(&creation.topic, &creation.new.name, &skipped.key, value, skipped.reason.clone());
+        }
+    }
+
+    pub(super) fn config_skipped(
+        &self,
+        topic: &str,
+        target_topic: &str,
+        key: &str,
+        value: Option<String>,
+        reason: ConfigSkipReason,
+    ) {
+        let (topic, target_topic, key) = (topic.to_owned(), target_topic.to_owned(), key.to_owned());
+        (self.sink)(Event::ConfigSkipped { task: self.task(), topic, target_topic, key, value, reason });
+    }
+
+    pub(super) fn grown(&self, growth: &Growth) {
+        let (topic, target_topic) = (growth.topic.clone(), growth.target_name.clone());
+        let (from, to) = (growth.from, growth.to);
+        (self.sink)(Event::PartitionsAdded { task: self.task(), topic, target_topic, from, to });
+    }
+
+    pub(super) fn growth_refused(&self, growth: &Growth, cause: String) {
+        let (topic, target_topic) = (growth.topic.clone(), growth.target_name.clone());
+        let (wanted, found) = (growth.to, growth.from);
+        (self.sink)(Event::PartitionsRefused { task: self.task(), topic, target_topic, wanted, found, cause });
+    }
+
+    pub(super) fn fidelity_loss(&self, topic: &str, target_topic: &str, cause: FidelityCause, setting: String) {
+        let (topic, target_topic) = (topic.to_owned(), target_topic.to_owned());
+        (self.sink)(Event::FidelityLoss { task: self.task(), topic, target_topic, cause, setting });
+    }
+
+    pub(super) fn drift(&self, topic: &str, target_topic: &str, difference: Difference) {
+        (self.sink)(Event::ConfigDrift {
+            task: self.task(),
+            topic: topic.to_owned(),
+            target_topic: target_topic.to_owned(),
+            key: difference.key,
+            source_value: difference.source,
+            target_value: difference.target,
+        });
+    }
+
+    pub(super) fn config_applied(&self, topic: &str, target_topic: &str, difference: Difference) {
+        (self.sink)(Event::ConfigApplied {
+            task: self.task(),
+            topic: topic.to_owned(),
+            target_topic: target_topic.to_owned(),
+            key: difference.key,
+            from: difference.target,
+            to: difference.source.unwrap_or_default(),
+        });
+    }
+}
