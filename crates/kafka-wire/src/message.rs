@@ -5,6 +5,8 @@
 //! Header versions follow the message version; the one exception is the answer to `ApiVersions`,
 //! whose header is always version 0 because the client does not yet know what the broker speaks.
 
+use std::fmt;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsRequest, ApiVersionsResponse, RequestHeader, RequestKind, ResponseHeader,
@@ -148,17 +150,45 @@ pub fn decode_response<R: Request>(
 ) -> Result<(i32, R::Response), MessageError> {
     let api = api_of(R::KEY)?;
     supported(api, api_version)?;
-    let header_version = R::Response::header_version(api_version);
     let correlation_id = response_correlation_id(&frame)?;
-    frame.advance(check::check_response_header(header_version, &frame)?);
-    check::check_response(R::KEY, api_version, &frame)?;
-    let decode_error = |cause: String| MessageError::Decode { api, api_version, cause };
+    let header_version = R::Response::header_version(api_version);
+    let (body, body_version) = checked_response(api, api_version, header_version, &mut frame)?;
+    let response = R::Response::decode(body, body_version)
+        .map_err(|cause| decode_error(api, api_version, &cause))?;
+    Ok((correlation_id, response))
+}
+
+/// Checks header and body of a response; leaves the body in `frame`, with the version to decode.
+fn checked_response(
+    api: ApiKey,
+    api_version: i16,
+    header_version: i16,
+    frame: &mut Bytes,
+) -> Result<(&mut Bytes, i16), MessageError> {
+    frame.advance(check::check_response_header(header_version, frame)?);
+    check::check_response(api as i16, api_version, frame)?;
     if is_described_v0(api, api_version) {
-        frame = describe_configs_v0::response_to_v1(&frame)
-            .ok_or_else(|| decode_error(TRANSLATION_FAILED.to_owned()))?;
+        *frame = describe_configs_v0::response_to_v1(frame)
+            .ok_or_else(|| decode_error(api, api_version, &TRANSLATION_FAILED))?;
     }
-    let response = R::Response::decode(&mut frame, body_version(api, api_version))
-        .map_err(|cause| decode_error(cause.to_string()))?;
+    Ok((frame, body_version(api, api_version)))
+}
+
+/// Decodes a response frame (after its length) whose API is known at run time only.
+///
+/// # Errors
+/// As [`decode_response`].
+pub fn decode_any_response(
+    api: ApiKey,
+    api_version: i16,
+    mut frame: Bytes,
+) -> Result<(i32, ResponseKind), MessageError> {
+    supported(api, api_version)?;
+    let correlation_id = response_correlation_id(&frame)?;
+    let header_version = api.response_header_version(api_version);
+    let (body, body_version) = checked_response(api, api_version, header_version, &mut frame)?;
+    let response = ResponseKind::decode(api, body, body_version)
+        .map_err(|cause| decode_error(api, api_version, &cause))?;
     Ok((correlation_id, response))
 }
 
@@ -227,17 +257,16 @@ pub fn decode_request(
     let RequestPreamble { api_key, api_version, .. } = RequestPreamble::parse(&frame)?;
     let api = api_of(api_key)?;
     supported(api, api_version)?;
-    let decode_error = |cause: String| MessageError::Decode { api, api_version, cause };
     let header_version = api.request_header_version(api_version);
     let header_bytes = check::check_request_header(header_version, &frame)?;
     let header = RequestHeader::decode(&mut frame.split_to(header_bytes), header_version)
-        .map_err(|cause| decode_error(cause.to_string()))?;
+        .map_err(|cause| decode_error(api, api_version, &cause))?;
     check::check_request(api_key, api_version, &frame)?;
     if is_described_v0(api, api_version) {
         frame = describe_configs_v0::request_to_v1(&frame);
     }
     let request = RequestKind::decode(api, &mut frame, body_version(api, api_version))
-        .map_err(|cause| decode_error(cause.to_string()))?;
+        .map_err(|cause| decode_error(api, api_version, &cause))?;
     Ok((header, api, request))
 }
 
@@ -302,7 +331,7 @@ fn supported(api: ApiKey, api_version: i16) -> Result<(), MessageError> {
 }
 
 /// Runs one encoder of `kafka-protocol`; its untyped errors become [`MessageError::Encode`].
-fn encode_into<E: std::fmt::Display>(
+fn encode_into<E: fmt::Display>(
     frame: &mut BytesMut,
     api: ApiKey,
     api_version: i16,
@@ -313,6 +342,10 @@ fn encode_into<E: std::fmt::Display>(
         api_version,
         cause: cause.to_string(),
     })
+}
+
+fn decode_error(api: ApiKey, api_version: i16, cause: &dyn fmt::Display) -> MessageError {
+    MessageError::Decode { api, api_version, cause: cause.to_string() }
 }
 
 /// Fills in the length that the frame began with as a gap.
