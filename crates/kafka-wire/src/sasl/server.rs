@@ -63,7 +63,10 @@ impl fmt::Debug for SaslServer<'_> {
 impl<'a> SaslServer<'a> {
     /// Waits for a client's first message. `lookup` owns or borrows the users.
     #[must_use]
-    pub fn new(mechanism: Mechanism, lookup: impl Fn(&str) -> Option<Secret> + Send + Sync + 'a) -> Self {
+    pub fn new(
+        mechanism: Mechanism,
+        lookup: impl Fn(&str) -> Option<Secret> + Send + Sync + 'a,
+    ) -> Self {
         Self {
             mechanism,
             lookup: Box::new(lookup),
