@@ -125,6 +125,7 @@ public class Oracle {
             case "delete-records": deleteRecords(a); break;
             case "commit": commit(a); break;
             case "committed": committed(a); break;
+            case "join": join(a); break;
             case "groups": groups(); break;
             case "acl": acl(a); break;
             default: throw new IllegalArgumentException("unknown verb " + words[0]);
@@ -547,6 +548,18 @@ public class Oracle {
                     print(Integer.toString(partition.partition()), Long.toString(found.offset()), encode(found.metadata()));
                 }
             }
+        }
+    }
+
+    /** Joins a group as its only member, reads, commits, and leaves. */
+    private void join(Arguments a) throws Exception {
+        long deadline = System.currentTimeMillis() + DEADLINE_MS;
+        try (KafkaConsumer<byte[], byte[]> consumer = consumer("read_committed", a)) {
+            consumer.subscribe(Collections.singleton(a.text("topic")));
+            while (poll(consumer).isEmpty()) {
+                late(deadline, "nothing to read as a member of " + a.text("group"));
+            }
+            consumer.commitSync();
         }
     }
 

@@ -4,6 +4,7 @@ mod banned;
 mod ci;
 mod dist;
 mod fuzz;
+mod golden;
 mod kafka_command;
 mod lint;
 mod output;
@@ -54,6 +55,11 @@ enum Verb {
         /// Targets; all when none is given.
         targets: Vec<String>,
     },
+    /// Recapture the frames of real clients and brokers into crates/kafka-wire/testdata/golden (needs a JDK and Maven).
+    Golden {
+        /// Releases; all supported ones when none is given.
+        releases: Vec<xtask::kafka::Release>,
+    },
     /// Build the static binary and prove that it is one.
     Dist,
     /// Fetch or start a real Kafka release (needs a JDK and Maven).
@@ -77,6 +83,7 @@ fn main() -> ExitCode {
             testing::integration(&filters, threads).and_then(conclude)
         }
         Verb::Fuzz { seconds, targets } => fuzz::run(seconds, &targets).and_then(conclude),
+        Verb::Golden { releases } => golden::run(&releases),
         Verb::Dist => dist::run().map(drop),
         Verb::Kafka(verb) => kafka_command::run(verb),
         Verb::Schema { check } => xtask::schema::run(check),

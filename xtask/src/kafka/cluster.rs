@@ -26,6 +26,9 @@ pub struct Options {
     pub properties: Vec<(String, String)>,
     /// The same for one broker: index from 0, name, value.
     pub broker_properties: Vec<(usize, String, String)>,
+    /// Where a broker tells clients to find it, other than where it is: index from 0, `HOST:PORT`. For relays, and for
+    /// brokers that clients cannot reach; brokers and tools use the internal listener and are not disturbed.
+    pub advertised: Vec<(usize, String)>,
     /// The JVM heap of each broker in MiB.
     pub heap_mib: u32,
     /// How long the start may take.
@@ -48,10 +51,18 @@ impl Options {
             flavour,
             properties: Vec::new(),
             broker_properties: Vec::new(),
+            advertised: Vec::new(),
             heap_mib: 640,
             ready_within: Duration::from_secs(120),
             keep: false,
         }
+    }
+
+    /// Has the broker with this index tell clients that it is at `address`.
+    #[must_use]
+    pub fn advertise(mut self, index: usize, address: &str) -> Self {
+        self.advertised.push((index, address.to_owned()));
+        self
     }
 
     /// Adds a broker property for all brokers.
@@ -264,12 +275,14 @@ impl KafkaCluster {
             ports.push(port);
             Ok(number)
         };
-        let plain = options.flavour.security == super::Security::Plain;
+        // Without either, the internal listener serves clients as well.
+        let separate =
+            options.flavour.security != super::Security::Plain || !options.advertised.is_empty();
         let mut broker_ports = Vec::new();
         for _ in 0..options.brokers {
             broker_ports.push(BrokerPorts {
                 internal: reserve()?,
-                client: if plain { None } else { Some(reserve()?) },
+                client: if separate { Some(reserve()?) } else { None },
                 controller: if release.is_kraft() { Some(reserve()?) } else { None },
             });
         }
@@ -303,6 +316,11 @@ impl KafkaCluster {
                 id,
                 data: &data,
                 ports,
+                advertised: options
+                    .advertised
+                    .iter()
+                    .rfind(|(of, _)| *of == index)
+                    .map(|(_, address)| address.as_str()),
                 voters: &voters,
                 zookeeper_port,
                 certificates: cluster.certificates.as_ref(),

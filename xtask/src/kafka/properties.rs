@@ -12,6 +12,8 @@ pub(super) struct BrokerPlan<'a> {
     pub(super) id: i32,
     pub(super) data: &'a Path,
     pub(super) ports: BrokerPorts,
+    /// What the client listener claims to be reached at, when not at its own address.
+    pub(super) advertised: Option<&'a str>,
     /// Ids and controller ports of all brokers (`KRaft`).
     pub(super) voters: &'a [(i32, u16)],
     pub(super) zookeeper_port: Option<u16>,
@@ -42,11 +44,13 @@ impl BrokerPlan<'_> {
 
     fn listeners(&self, lines: &mut Lines) {
         let BrokerPorts { internal, client, controller } = self.ports;
-        let mut advertised = format!("INTERNAL://127.0.0.1:{internal}");
+        let mut listeners = format!("INTERNAL://127.0.0.1:{internal}");
+        let mut advertised = listeners.clone();
         if let Some(client) = client {
-            let _ = write!(advertised, ",CLIENT://127.0.0.1:{client}");
+            let address = format!("127.0.0.1:{client}");
+            let _ = write!(listeners, ",CLIENT://{address}");
+            let _ = write!(advertised, ",CLIENT://{}", self.advertised.unwrap_or(&address));
         }
-        let mut listeners = advertised.clone();
         if let Some(controller) = controller {
             let _ = write!(listeners, ",CONTROLLER://127.0.0.1:{controller}");
         }
