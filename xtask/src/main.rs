@@ -1,6 +1,7 @@
 //! `cargo xtask`: the one entry to everything that builds, checks, measures and releases kferry.
 
 mod banned;
+mod bench;
 mod ci;
 mod dist;
 mod fuzz;
@@ -60,6 +61,11 @@ enum Verb {
         /// Releases; all supported ones when none is given.
         releases: Vec<xtask::kafka::Release>,
     },
+    /// CPU seconds per copied gigabyte, beside a raw relay in the same run.
+    Bench(bench::BenchArguments),
+    /// The yardstick of `bench`.
+    #[command(hide = true)]
+    Relay { source: std::net::SocketAddr, target: std::net::SocketAddr },
     /// Build the static binary and prove that it is one.
     Dist,
     /// Fetch or start a real Kafka release (needs a JDK and Maven).
@@ -84,6 +90,8 @@ fn main() -> ExitCode {
         }
         Verb::Fuzz { seconds, targets } => fuzz::run(seconds, &targets).and_then(conclude),
         Verb::Golden { releases } => golden::run(&releases),
+        Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Relay { source, target } => bench::relay(source, target),
         Verb::Dist => dist::run().map(drop),
         Verb::Kafka(verb) => kafka_command::run(verb),
         Verb::Schema { check } => xtask::schema::run(check),
