@@ -5,5 +5,11 @@
 pub mod java;
 pub mod segments;
 
+#[cfg(test)]
+mod behaviour;
+
 #[cfg(all(test, feature = "real-kafka"))]
 mod oracle_tests;
+
+#[cfg(all(test, feature = "real-kafka"))]
+mod acceptance;
