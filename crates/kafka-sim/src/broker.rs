@@ -5,8 +5,8 @@
 
 use std::io::{self, IoSlice};
 
-use bytes::{Buf, Bytes, BytesMut};
-use kafka_wire::frame::{FrameLimits, bytes_wanted, next_frame};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use kafka_wire::frame::{FrameLimits, LENGTH_BYTES, bytes_wanted, next_frame};
 use kafka_wire::message::RequestPreamble;
 use kafka_wire::messages::ApiKey;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -17,6 +17,9 @@ use crate::handlers::{self, Peer, Reply};
 
 /// Bytes asked from a stream when nothing is known of the next frame.
 const READ_BYTES: usize = 64 << 10;
+
+/// The same after a frame larger than that: what is read beyond its length is copied once more, so little is read.
+const PEEK_BYTES: usize = 256;
 
 /// Slices given to one vectored write.
 const SLICES_MAX: usize = 64;
@@ -50,6 +53,7 @@ where
         peer: Peer::new(cluster, broker, listener),
         stream,
         input: BytesMut::new(),
+        large_frames: false,
     };
     let work = async {
         loop {
@@ -79,6 +83,8 @@ struct Connection<'a, S> {
     stream: &'a mut S,
     input: BytesMut,
     limits: FrameLimits,
+    /// The frame before was a large one.
+    large_frames: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
@@ -86,11 +92,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         loop {
             let invalid = |cause| io::Error::new(io::ErrorKind::InvalidData, cause);
             if let Some(frame) = next_frame(&mut self.input, &self.limits).map_err(invalid)? {
+                self.large_frames = frame.len() > READ_BYTES;
                 return Ok(Some(frame));
             }
             let wanted = bytes_wanted(&self.input, &self.limits).map_err(invalid)?;
-            self.input.reserve(wanted.max(READ_BYTES));
-            if self.stream.read_buf(&mut self.input).await? == 0 {
+            // Up to the end of a large frame and not beyond: its buffer then holds nothing else.
+            let count = match self.input.len() {
+                0..LENGTH_BYTES if self.large_frames => PEEK_BYTES,
+                0..LENGTH_BYTES => READ_BYTES,
+                _ if wanted > READ_BYTES => wanted,
+                _ => READ_BYTES,
+            };
+            self.input.reserve(count);
+            if self.stream.read_buf(&mut (&mut self.input).limit(count)).await? == 0 {
                 return Ok(None);
             }
         }

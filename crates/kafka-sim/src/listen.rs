@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use kafka_client::BrokerAddress;
 use tokio::net::{TcpListener, TcpStream};
@@ -9,6 +10,8 @@ use tokio::task::JoinHandle;
 
 use crate::broker::{Listener, serve};
 use crate::cluster::Cluster;
+
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// A cluster whose brokers listen on loopback. Listening ends with [`shutdown`](Self::shutdown) or with the value.
 #[derive(Debug)]
@@ -72,7 +75,11 @@ impl Drop for ListeningCluster {
 
 async fn accept(cluster: Cluster, broker: i32, listener: TcpListener) {
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file handles: others must close theirs first.
+            tokio::time::sleep(ACCEPT_RETRY).await;
+            continue;
+        };
         tokio::spawn(converse(cluster.clone(), broker, stream));
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn handle(
                 Ok(Found { offset, timestamp, leader_epoch }) => answer
                     .with_offset(offset)
                     .with_timestamp(timestamp)
-                    .with_leader_epoch(leader_epoch),
+                    .with_leader_epoch(if version >= 4 { leader_epoch } else { -1 }),
                 Err(code) => answer.with_error_code(code.0),
             }
         });
