@@ -122,7 +122,8 @@ pub enum SaslError {
     /// An extension that must be understood, and is not.
     #[error("the server demands an extension that is not supported")]
     MandatoryExtension,
-    /// The server ended the conversation with an error of its own (`e=`), such as `invalid-proof`.
+    /// The server ended the conversation with an error of its own (`e=`), such as `invalid-proof`; names that RFC 5802
+    /// does not know are not repeated.
     #[error("the server refused: {0}")]
     Refused(String),
     /// The server could not prove that it knows the password: it may be an impostor.

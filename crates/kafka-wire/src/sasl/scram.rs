@@ -16,6 +16,21 @@ use super::{Credentials, ITERATIONS_MAX, ITERATIONS_MIN, SaslError, SaslStep};
 /// Longest message from a server that is looked at; honest ones have about 150 bytes.
 const MESSAGE_BYTES_MAX: usize = 8 << 10;
 
+/// What a server may name as the cause (RFC 5802, section 7).
+const SERVER_ERRORS: [&str; 11] = [
+    "invalid-encoding",
+    "extensions-not-supported",
+    "invalid-proof",
+    "channel-bindings-dont-match",
+    "server-does-support-channel-binding",
+    "channel-binding-not-supported",
+    "unsupported-channel-binding-type",
+    "unknown-user",
+    "invalid-username-encoding",
+    "no-resources",
+    "other-error",
+];
+
 /// SHA-512 for the `sasl` crate, which brings SHA-1 and SHA-256 only.
 pub(super) struct Sha512;
 
@@ -130,10 +145,11 @@ fn text<'a>(challenge: &'a [u8], message: &'static str) -> Result<&'a str, SaslE
     let text = std::str::from_utf8(challenge)
         .map_err(|_| SaslError::Malformed { message, reason: "it is not UTF-8" })?;
     if let Some(reason) = text.strip_prefix("e=") {
-        // Nothing from the wire goes into a log unfiltered.
-        let reason =
-            reason.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(100).collect();
-        return Err(SaslError::Refused(reason));
+        // Words of the server go into logs: only those that RFC 5802 knows, whatever else it may have sent.
+        let known = SERVER_ERRORS.into_iter().find(|known| reason.split(',').next() == Some(known));
+        return Err(SaslError::Refused(
+            known.unwrap_or("an error without a known name").to_owned(),
+        ));
     }
     Ok(text)
 }
