@@ -1,5 +1,7 @@
 //! What real brokers answered (the P-n tables), asked of the simulated ones in raw requests.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 mod p01_sequences;
 mod p02_pipelines;
 mod p03_expiry;

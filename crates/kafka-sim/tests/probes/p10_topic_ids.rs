@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use kafka_sim::{Cluster, ClusterConfig, Release};
 use kafka_wire::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use kafka_wire::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
@@ -111,7 +110,7 @@ async fn p10_a_name_is_taken_while_its_deletion_runs() {
         .await;
     assert_eq!(deleted.responses[0].error_code, 0);
     assert_eq!(create(&mut wire).await, ErrorCode::TOPIC_ALREADY_EXISTS);
-    let gone = wire.produce("t", 0, Bytes::from(batch(1))).await;
+    let gone = wire.produce("t", 0, batch(1)).await;
     assert_eq!(gone.0, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(create(&mut wire).await, ErrorCode::NONE);

@@ -229,20 +229,20 @@ async fn topics_are_created_as_brokers_create_them() {
         ..ClusterConfig::default()
     });
     let mut wire = Wire::to(&cluster).await;
-    let cases: [(&str, i32, i16, &[(&str, &str)], ErrorCode); 9] = [
-        ("a", 2, 3, &[("retention.ms", "1000")], ErrorCode::NONE),
-        ("a", 2, 3, &[], ErrorCode::TOPIC_ALREADY_EXISTS),
-        ("b", -1, -1, &[], ErrorCode::NONE),
-        ("c", 1, 4, &[], ErrorCode::INVALID_REPLICATION_FACTOR),
-        ("c", 0, 1, &[], ErrorCode::INVALID_PARTITIONS),
-        ("c", 1, 1, &[("retention.sm", "1")], ErrorCode::INVALID_CONFIG),
-        ("c", 1, 1, &[("retention.ms", "x")], ErrorCode::INVALID_CONFIG),
-        ("c d", 1, 1, &[], ErrorCode::INVALID_TOPIC_EXCEPTION),
-        ("a_b", 1, 1, &[], ErrorCode::NONE),
+    let cases = [
+        ("a", 2, 3, ("retention.ms", "1000"), ErrorCode::NONE),
+        ("a", 2, 3, ("retention.ms", "5"), ErrorCode::TOPIC_ALREADY_EXISTS),
+        ("b", -1, -1, ("retention.ms", "5"), ErrorCode::NONE),
+        ("c", 1, 4, ("retention.ms", "5"), ErrorCode::INVALID_REPLICATION_FACTOR),
+        ("c", 0, 1, ("retention.ms", "5"), ErrorCode::INVALID_PARTITIONS),
+        ("c", 1, 1, ("retention.sm", "1"), ErrorCode::INVALID_CONFIG),
+        ("c", 1, 1, ("retention.ms", "x"), ErrorCode::INVALID_CONFIG),
+        ("c d", 1, 1, ("retention.ms", "5"), ErrorCode::INVALID_TOPIC_EXCEPTION),
+        ("a_b", 1, 1, ("retention.ms", "5"), ErrorCode::NONE),
     ];
-    for (name, partitions, replication, configs, expected) in cases {
-        let response = wire.call_highest(creatable(name, partitions, replication, configs)).await;
-        assert_eq!(ErrorCode(response.topics[0].error_code), expected, "{name} {configs:?}");
+    for (name, partitions, replication, config, expected) in cases {
+        let response = wire.call_highest(creatable(name, partitions, replication, &[config])).await;
+        assert_eq!(ErrorCode(response.topics[0].error_code), expected, "{name} {config:?}");
     }
     let collision = wire.call_highest(creatable("a.b", 1, 1, &[])).await;
     assert_eq!(ErrorCode(collision.topics[0].error_code), ErrorCode::INVALID_TOPIC_EXCEPTION);

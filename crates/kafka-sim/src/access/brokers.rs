@@ -1,0 +1,125 @@
+//! Brokers, leaders, faults and rights from behind.
+
+use kafka_wire::ErrorCode;
+
+use super::AccessError;
+use crate::cluster::Cluster;
+use crate::faults::Fault;
+use crate::permissions::{Operation, Resource};
+
+/// Brokers, leaders, faults and rights.
+impl Cluster {
+    /// Ids of all brokers.
+    #[must_use]
+    pub fn broker_ids(&self) -> Vec<i32> {
+        self.state().brokers.keys().copied().collect()
+    }
+
+    /// Kills a broker: its connections are cut, its partitions get other leaders where they can.
+    pub fn kill_broker(&self, id: i32) {
+        self.state().kill_broker(id);
+        self.elect_later();
+    }
+
+    /// Starts a killed broker.
+    pub fn start_broker(&self, id: i32) {
+        self.state().start_broker(id, self.now_ms(), self.expiry());
+    }
+
+    /// Lets a broker sleep (connections stay, nothing is answered) or wake up.
+    pub fn pause_broker(&self, id: i32, paused: bool) {
+        if let Some(broker) = self.state().brokers.get(&id) {
+            broker.paused.send_replace(paused);
+        }
+    }
+
+    /// Cuts all connections of a broker; it goes on accepting new ones.
+    pub fn cut_connections(&self, id: i32) {
+        if let Some(broker) = self.state().brokers.get(&id) {
+            broker.cut_connections();
+        }
+    }
+
+    /// The leader of a partition, if it has one.
+    #[must_use]
+    pub fn leader(&self, topic: &str, partition: i32) -> Option<i32> {
+        self.state().partition(topic, partition).ok()?.leader
+    }
+
+    /// Makes another broker leader, in a new epoch; it becomes a replica if it was none.
+    ///
+    /// # Errors
+    /// [`AccessError::Unknown`].
+    pub fn move_leader(&self, topic: &str, partition: i32, broker: i32) -> Result<(), AccessError> {
+        self.with(topic, partition, |found| {
+            for list in [&mut found.replicas, &mut found.isr] {
+                if !list.contains(&broker) {
+                    list.push(broker);
+                }
+            }
+            found.lead(broker);
+        })
+    }
+
+    /// Keeps the high watermark at or below `offset` (`None`: lets it go), as a slow follower does.
+    ///
+    /// # Errors
+    /// [`AccessError::Unknown`].
+    pub fn hold_high_watermark(
+        &self,
+        topic: &str,
+        partition: i32,
+        offset: Option<i64>,
+    ) -> Result<(), AccessError> {
+        self.with(topic, partition, |found| {
+            found.high_watermark_held = offset;
+            found.wake_all();
+        })
+    }
+
+    /// Lets ListOffsets answer OFFSET_NOT_AVAILABLE, as a fresh leader does (P15).
+    ///
+    /// # Errors
+    /// [`AccessError::Unknown`].
+    pub fn hide_offsets(
+        &self,
+        topic: &str,
+        partition: i32,
+        hidden: bool,
+    ) -> Result<(), AccessError> {
+        self.with(topic, partition, |found| found.offsets_unavailable = hidden)
+    }
+
+    /// Sets the in-sync replicas: below `min.insync.replicas` produces with acks=all are refused (P19).
+    ///
+    /// # Errors
+    /// [`AccessError::Unknown`].
+    pub fn set_isr(&self, topic: &str, partition: i32, isr: &[i32]) -> Result<(), AccessError> {
+        self.with(topic, partition, |found| isr.clone_into(&mut found.isr))
+    }
+
+    /// Adds a fault; faults act in the order they were added.
+    pub fn add_fault(&self, fault: Fault) {
+        self.state().faults.add(fault);
+    }
+
+    /// Refuses the next produces to a partition with this code, without looking at them.
+    pub fn refuse_produce(&self, topic: &str, partition: i32, code: ErrorCode, times: u32) {
+        self.state().faults.refuse_produce(topic, partition, code, times);
+    }
+
+    /// Takes all faults back.
+    pub fn clear_faults(&self) {
+        self.state().faults.clear();
+    }
+
+    /// Denies an operation to a user (`*`: to everybody; `ANONYMOUS`: to those without SASL).
+    pub fn deny(&self, user: &str, operation: Operation, resource: Resource) {
+        self.state().permissions.deny(user, operation, resource);
+    }
+
+    /// Takes all denials back.
+    pub fn allow_all(&self) {
+        self.state().permissions.allow_all();
+    }
+}
