@@ -1,6 +1,6 @@
 //! The session's memory: what the broker knows of us, and what the next request has to add.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use kafka_wire::{
     ErrorCode, Uuid,
@@ -139,6 +139,11 @@ impl FetchSession {
             self.names.clear();
         }
         let (changed, forgotten) = self.learn(wanted, full);
+        if self.names.len() > 2 * self.known.len() + 16 {
+            // Ids of topics that were recreated or are no longer wanted.
+            let used: HashSet<Uuid> = self.known.values().map(|known| known.topic_id).collect();
+            self.names.retain(|id, _| used.contains(id));
+        }
         request.topics = topics(&changed, version);
         request.forgotten_topics_data = forgotten_topics(forgotten, version);
         self.asked = Some(full);
