@@ -417,7 +417,7 @@ mod tests {
             assert!(error.to_string().contains(expected), "{line}: {error}");
         };
         check("kferry sync --source a:1", "--target");
-        check("kferry sync --source a:1 --target b:1 --start soon", "RFC 3339");
+        check("kferry sync --source a:1 --target b:1 --start soon", "2025-01-31T14:00:00Z");
         check("kferry sync --source a:1 --target b:1 --topics a(", "at character");
         check("kferry sync --source a:1 --target b:1 --name a/b", "--name");
         check("kferry sync --source a:1 --target b:1 --same-partition maybe", "--same-partition");

@@ -11,7 +11,6 @@ mod logging;
 mod output;
 mod runtime;
 mod signals;
-mod task_stub;
 
 use std::process::ExitCode;
 

@@ -148,9 +148,14 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// A mistake that we found: our words quote no value that may be secret.
     fn failure(&self, location: Location, message: &str) -> Failure {
+        self.show(location, message, snippet::Words::Ours)
+    }
+
+    fn show(&self, location: Location, message: &str, words: snippet::Words) -> Failure {
         let (line, column) = (location.line(), location.column());
-        let (message, snippet) = snippet::render(self.text, line, column, message);
+        let (message, snippet) = snippet::render(self.text, line, column, message, words);
         Failure::usage(format!("{}:{line}:{column}: {message}", self.path.display())).snippet(snippet)
     }
 
@@ -192,7 +197,7 @@ fn parse(path: &Path, text: &str, env: impl Fn(&str) -> Option<String>) -> Resul
     let file: ConnectionFile = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let message = snippet::message_of(&error);
         match error.location() {
-            Some(location) => place.failure(location, &message),
+            Some(location) => place.show(location, &message, snippet::Words::Parsers),
             None => Failure::usage(format!("{}: {message}", path.display())),
         }
     })?;

@@ -6,6 +6,15 @@
 /// The mark that stands for what is not shown.
 const HIDDEN: &str = "…";
 
+/// Who worded a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Words {
+    /// We did, and know that it quotes no secret.
+    Ours,
+    /// The parser, which quotes what it dislikes.
+    Parsers,
+}
+
 /// What went wrong, in the parser's words, without position and quoted text.
 pub(super) fn message_of(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
@@ -16,7 +25,7 @@ pub(super) fn message_of(error: &serde_saphyr::Error) -> String {
 }
 
 /// The message, and the line with a caret under `column`; both without what may be secret. Line and column count from 1.
-pub(super) fn render(text: &str, line: u64, column: u64, message: &str) -> (String, String) {
+pub(super) fn render(text: &str, line: u64, column: u64, message: &str, words: Words) -> (String, String) {
     let lines: Vec<&str> = text.lines().collect();
     let index = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
     let source = lines.get(index).copied().unwrap_or_default();
@@ -24,7 +33,7 @@ pub(super) fn render(text: &str, line: u64, column: u64, message: &str) -> (Stri
     let (shown, message) = if unknown_key || may_hold_secret(&lines, index) {
         let (shown, hidden) = key_only(source);
         // The parser quotes the unknown key, which is what the user needs to see, and no value.
-        (shown, if unknown_key { message.to_owned() } else { without_words(message, hidden) })
+        (shown, if unknown_key || words == Words::Ours { message.to_owned() } else { without_words(message, hidden) })
     } else {
         (source.to_owned(), message.to_owned())
     };
@@ -93,7 +102,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, line: u64, column: u64, message: &str, expected: &str) {
-        let (message, snippet) = render(text, line, column, message);
+        let (message, snippet) = render(text, line, column, message, Words::Parsers);
         assert_eq!(format!("{message}\n{snippet}"), expected);
     }
 

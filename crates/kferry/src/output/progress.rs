@@ -272,13 +272,14 @@ impl Bars {
         if view.topics.is_empty() {
             return;
         }
+        let total = self.total.get_or_insert_with(|| output.bars().add(bar()));
         // Topics that still move come first; a topic keeps its bar so that nothing jumps.
         let moving = |row: &&Row| row.lag_records > 0 || row.records_per_second >= 1.0;
         for row in view.topics.iter().filter(moving).chain(&view.topics) {
             if self.topics.len() >= BARS_MAX {
                 break;
             }
-            let add = || output.bars().insert(0, bar());
+            let add = || output.bars().insert_before(total, bar());
             self.topics.entry(row.name.clone()).or_insert_with(add);
         }
         for row in &view.topics {
@@ -288,7 +289,7 @@ impl Bars {
         }
         let hidden = view.topics.len().saturating_sub(self.topics.len());
         let name = if hidden == 0 { "total".to_owned() } else { format!("total (+{hidden} more topics)") };
-        update(self.total.get_or_insert_with(|| output.bars().add(bar())), &name, &view.total);
+        update(total, &name, &view.total);
     }
 
     fn clear(&mut self) {

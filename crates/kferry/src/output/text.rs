@@ -14,12 +14,6 @@ impl Paint {
         Self { colour: super::stdout_colour() }
     }
 
-    /// Without colour.
-    #[cfg(test)]
-    pub(crate) fn plain() -> Self {
-        Self { colour: false }
-    }
-
     /// Something good.
     pub(crate) fn good(self, text: &str) -> String {
         self.paint("32", text)

@@ -115,14 +115,19 @@ impl<R: Read> Entries<R> {
         }
     }
 
-    /// Passes over bytes until a whole v2 batch with a good checksum begins, or to the end.
+    /// Passes over at least one byte, until a whole v2 batch with a good checksum begins, or to the end.
     fn damage(&mut self, cause: String) -> io::Result<What> {
-        let mut bytes = self.skip(1);
+        let bytes = self.skip(1);
+        Ok(What::Damage { bytes: bytes + self.seek()?, cause })
+    }
+
+    /// Passes over bytes until a whole v2 batch with a good checksum begins, or to the end.
+    fn seek(&mut self) -> io::Result<u64> {
+        let mut bytes = 0;
         loop {
             self.fill(HEAD_BYTES)?;
             if self.buffer.len() < HEAD_BYTES {
-                bytes += self.skip(self.buffer.len());
-                return Ok(What::Damage { bytes, cause });
+                return Ok(bytes + self.skip(self.buffer.len()));
             }
             if self.buffer[HEAD_BYTES - 1] == 2
                 && let Some(size) = entry_bytes(&self.buffer)
@@ -131,7 +136,7 @@ impl<R: Read> Entries<R> {
                 if let Some(candidate) = self.buffer.get(..size)
                     && BatchV2::parse(Bytes::copy_from_slice(candidate)).is_ok_and(|batch| batch.verify_crc().is_ok())
                 {
-                    return Ok(What::Damage { bytes, cause });
+                    return Ok(bytes);
                 }
             }
             bytes += self.skip(1);
@@ -142,19 +147,18 @@ impl<R: Read> Entries<R> {
         let mut bytes = 0;
         loop {
             let zeros = self.buffer.iter().take_while(|byte| **byte == 0).count();
-            let all = zeros == self.buffer.len();
-            bytes += self.skip(zeros);
-            if !all {
-                let more = match self.damage(String::new())? {
-                    What::Damage { bytes, .. } => bytes,
-                    _ => 0,
-                };
-                return Ok(What::Damage { bytes: bytes + more, cause: "zeros between batches".to_owned() });
-            }
-            self.fill(READ_BYTES)?;
-            if self.buffer.is_empty() {
+            if zeros == self.buffer.len() && self.at_end {
+                bytes += self.skip(zeros);
                 return Ok(What::Padding { bytes });
             }
+            let all = zeros == self.buffer.len();
+            // The last zeros may belong to the base offset of a batch.
+            bytes += self.skip(zeros.saturating_sub(HEAD_BYTES));
+            if !all {
+                bytes += self.seek()?;
+                return Ok(What::Damage { bytes, cause: "zeros between batches".to_owned() });
+            }
+            self.fill(self.buffer.len() + READ_BYTES)?;
         }
     }
 
@@ -254,7 +258,7 @@ mod tests {
         check(&[], "");
         check(&join(&[&one, &two]), "b7 b8");
         check(&join(&[&one, &two[..20]]), "b7 c20");
-        check(&join(&[&one, &two[..5]]), "b7 c5");
+        check(&join(&[&one, &two[..10]]), "b7 c10");
         check(&join(&[&one, &[0; 100]]), "b7 p100");
         check(&join(&[&one, &[0; 5]]), "b7 p5");
         check(&join(&[&one, &[0; 100], &two]), "b7 d100 b8");

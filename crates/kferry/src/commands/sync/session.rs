@@ -8,8 +8,8 @@ use replicate::{
     journal::Journal,
     progress::Progress,
     spec::TaskSpec,
+    task::{Task, TaskReport},
 };
-use crate::task_stub::{Task, TaskReport};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;

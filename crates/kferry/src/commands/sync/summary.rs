@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use replicate::progress::{Progress, TopicProgress};
-use crate::task_stub::TaskReport;
+use replicate::{
+    progress::{Progress, TopicProgress},
+    task::TaskReport,
+};
 use serde::Serialize;
 
 use crate::{

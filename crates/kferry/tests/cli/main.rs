@@ -1,0 +1,9 @@
+//! The built binary, as a user meets it: exit codes, words on both streams, and what must never be on them.
+
+mod check;
+mod config;
+mod demo;
+mod inspect;
+mod support;
+mod sync;
+mod usage;
