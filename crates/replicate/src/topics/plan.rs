@@ -18,7 +18,8 @@ pub(super) fn partition_count(topic: &TopicMetadata) -> i32 {
 
 /// The number of replicas: that of the partition with most, since a reassignment may be under way.
 pub(super) fn replica_count(topic: &TopicMetadata) -> i16 {
-    let count = topic.partitions.iter().map(|partition| partition.replicas.len()).max().unwrap_or(0);
+    let count =
+        topic.partitions.iter().map(|partition| partition.replicas.len()).max().unwrap_or(0);
     i16::try_from(count).unwrap_or(i16::MAX)
 }
 
@@ -40,10 +41,13 @@ impl TargetCluster {
         let Ok(broker) = client.any_broker().await else { return cluster };
         let versions = broker.versions();
         let create = versions.highest(ApiKey::CreateTopics);
-        cluster.takes_default = create.is_some_and(|version| version >= REPLICATION_DEFAULT_VERSION);
+        cluster.takes_default =
+            create.is_some_and(|version| version >= REPLICATION_DEFAULT_VERSION);
         // DescribeTransactions came with 3.0 (KIP-664).
         cluster.defaults.is_v3 = versions.highest(ApiKey::DescribeTransactions).is_some();
-        if let Ok(entries) = client.describe_broker_configs(broker.broker_id()).await {
+        // Not the connection's own id: one made from a bootstrap address does not know it.
+        let Some(&broker_id) = found.brokers.keys().next() else { return cluster };
+        if let Ok(entries) = client.describe_broker_configs(broker_id).await {
             let entries = entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
             cluster.defaults.broker = entries.collect();
         }
