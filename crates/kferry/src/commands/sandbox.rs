@@ -15,8 +15,9 @@ use crate::{
 
 /// Plain bytes of one generated record.
 const RECORD_BYTES: usize = 1024;
-/// With `--discard` a partition keeps no more than this.
-const DISCARD_BYTES: u64 = 1 << 20;
+/// With `--discard` a partition keeps no more than this; more than may be in flight, or a lane that lost its connection would
+/// not find its own tail again.
+const DISCARD_BYTES: u64 = 64 << 20;
 /// Different batches made per fill; the rest repeats them.
 const DISTINCT_BATCHES: usize = 8;
 
