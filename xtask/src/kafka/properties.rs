@@ -101,6 +101,8 @@ impl BrokerPlan<'_> {
             ("group.initial.rebalance.delay.ms", "0"),
             ("num.network.threads", "2"),
             ("num.io.threads", "4"),
+            // Test records carry fixed, old times: retention must not take them while a test looks.
+            ("log.retention.ms", "-1"),
             ("log.cleaner.enable", "true"),
             ("log.cleaner.backoff.ms", "500"),
             ("log.cleaner.dedupe.buffer.size", "16777216"),
