@@ -268,6 +268,8 @@ pub(crate) fn split_v2(batch: &Bytes) -> Option<(BatchHeader, Bytes)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn entry(base_offset: i64, last_offset: i64, size: usize) -> Entry {
@@ -343,5 +345,34 @@ mod tests {
         assert_eq!((log.start_offset(), log.size_bytes()), (5, 150));
         log.advance_start(99);
         assert_eq!((log.start_offset(), log.end_offset(), log.size_bytes()), (10, 10, 0));
+    }
+
+    proptest! {
+        /// Reading on from where the last whole entry ended gives every byte once, in order, whatever the limits.
+        #[test]
+        fn reading_on_misses_nothing(
+            entries in prop::collection::vec((1_i64..5, 5_usize..40), 1..20),
+            bytes_max in 1_usize..100,
+        ) {
+            let mut log = Log::default();
+            for (count, size) in &entries {
+                log.append(entry(log.end_offset(), log.end_offset() + count - 1, *size));
+            }
+            let (mut offset, mut read) = (0, 0);
+            while offset < log.end_offset() {
+                let found = log.read(offset, log.end_offset(), bytes_max, true).size_bytes;
+                let mut left = found;
+                for entry in log.entries_from(offset).take_while(|entry| {
+                    let whole = entry.size_bytes() <= left;
+                    left = left.saturating_sub(entry.size_bytes());
+                    whole
+                }) {
+                    read += entry.size_bytes();
+                    offset = entry.last_offset + 1;
+                }
+                prop_assert!(found > 0 && (found <= bytes_max || left == 0));
+            }
+            prop_assert_eq!(read as u64, log.size_bytes());
+        }
     }
 }

@@ -360,8 +360,8 @@ impl<'a> Walk<'a> {
         self.bytes = rest;
         let mut inner = Walk { bytes: mine };
         inner.skip(1)?;
-        let timestamp_delta = inner.varint()?;
-        let offset_delta = inner.varint()?;
+        let timestamp_delta = inner.varlong(10)?;
+        let offset_delta = i64::from(inner.varint()?);
         let has_key = inner.skip_nullable()?;
         inner.skip_nullable()?;
         let headers = inner.varint()?;
@@ -392,10 +392,19 @@ impl<'a> Walk<'a> {
         Some(())
     }
 
-    /// A zigzag varint of up to ten bytes.
-    fn varint(&mut self) -> Option<i64> {
+    /// A zigzag varint of 32 bits: up to five bytes.
+    fn varint(&mut self) -> Option<i32> {
+        self.varlong(5).and_then(|value| i32::try_from(value).ok())
+    }
+
+    /// A zigzag varint of up to `bytes_max` bytes.
+    fn varlong(&mut self, bytes_max: usize) -> Option<i64> {
         let mut value = 0_u64;
-        for (index, byte) in self.bytes.iter().take(10).enumerate() {
+        for (index, byte) in self.bytes.iter().take(bytes_max).enumerate() {
+            // The tenth byte has room for one bit.
+            if index == 9 && *byte > 1 {
+                return None;
+            }
             value |= u64::from(byte & 0x7f) << (7 * index);
             if byte & 0x80 == 0 {
                 self.bytes = &self.bytes[index + 1..];
@@ -405,3 +414,6 @@ impl<'a> Walk<'a> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

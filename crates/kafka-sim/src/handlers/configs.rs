@@ -20,6 +20,7 @@ use kafka_wire::messages::incremental_alter_configs_response::{
 use super::topics::{Refused, check_name};
 use super::{Peer, text};
 use crate::permissions::{Operation, Resource};
+use crate::release::Release;
 use crate::state::State;
 use crate::topic_config::{self, Described, Overrides, Source};
 
@@ -87,29 +88,46 @@ pub(super) fn described(peer: &Peer, kind: i8, name: &str) -> Result<Vec<Describ
             {
                 return Err((code, "Authorization failed.".to_owned()));
             }
-            Ok(broker_configs(peer, name))
+            Ok(broker_configs(peer, &state.broker_configs, name))
         }
         _ => Err((ErrorCode::INVALID_REQUEST, format!("Unsupported resource type: {kind}"))),
     }
 }
 
 /// The few broker settings that a replicator looks at.
-fn broker_configs(peer: &Peer, name: &str) -> Vec<Described> {
+fn broker_configs(peer: &Peer, broker_configs: &Overrides, name: &str) -> Vec<Described> {
+    const BOOLEAN: i8 = 1;
+    const INT: i8 = 3;
+    const LONG: i8 = 5;
     let config = peer.cluster.config();
-    let entry = |name, value: String, type_code| Described {
-        name,
-        value,
-        source: Source::StaticBroker,
-        type_code,
+    let entry =
+        |name, value: String, source, type_code| Described { name, value, source, type_code };
+    let default = |name, value: String, type_code| entry(name, value, Source::Default, type_code);
+    let topic = topic_config::describe(peer.release(), broker_configs, &Overrides::new());
+    let of_topic = |name, topic_name: &str, type_code| {
+        let found = topic.iter().find(|described| described.name == topic_name);
+        found.map(|found| entry(name, found.value.clone(), found.source, type_code))
     };
-    vec![
-        entry("auto.create.topics.enable", config.auto_create.to_string(), 1),
-        entry("broker.id", name.to_owned(), 3),
-        entry("default.replication.factor", config.replication_default.to_string(), 3),
-        entry("num.partitions", config.partitions_default.to_string(), 3),
-        entry("producer.id.expiration.ms", config.producer_expiry().to_string(), 3),
-        entry("transactional.id.expiration.ms", "604800000".to_owned(), 3),
-    ]
+    let mut entries = vec![
+        entry("broker.id", name.to_owned(), Source::StaticBroker, INT),
+        default("auto.create.topics.enable", config.auto_create.to_string(), BOOLEAN),
+        default("default.replication.factor", config.replication_default.to_string(), INT),
+        default("fetch.max.bytes", config.fetch_bytes_max.to_string(), INT),
+        default("num.partitions", config.partitions_default.to_string(), INT),
+        default("socket.request.max.bytes", config.request_bytes_max.to_string(), INT),
+        default("transactional.id.expiration.ms", "604800000".to_owned(), INT),
+    ];
+    if peer.release() >= Release::V3_9 {
+        entries.push(default(
+            "producer.id.expiration.ms",
+            config.producer_expiry().to_string(),
+            INT,
+        ));
+    }
+    entries.extend(of_topic("message.max.bytes", "max.message.bytes", INT));
+    entries.extend(of_topic("log.retention.ms", "retention.ms", LONG));
+    entries.extend(of_topic("min.insync.replicas", "min.insync.replicas", INT));
+    entries
 }
 
 pub(super) fn alter(peer: &Peer, request: &AlterConfigsRequest) -> AlterConfigsResponse {
