@@ -115,7 +115,7 @@ impl Rebuilt {
     /// # Errors
     /// [`RebuildError::Encode`] when the records do not fit in one batch.
     pub fn encode(&self, stamp: Option<&Stamp>) -> Result<Bytes, RebuildError> {
-        let mut options = self.template.clone();
+        let mut options = self.template;
         if let Some(stamp) = stamp {
             options.producer_id = stamp.producer_id;
             options.producer_epoch = stamp.producer_epoch;
@@ -151,12 +151,7 @@ impl Rebuilt {
         }
         let offsets = self.offsets.split_off(index);
         self.reason = RebuildReason::TooLarge;
-        Some(Self {
-            reason: RebuildReason::TooLarge,
-            template: self.template.clone(),
-            records,
-            offsets,
-        })
+        Some(Self { reason: RebuildReason::TooLarge, template: self.template, records, offsets })
     }
 }
 

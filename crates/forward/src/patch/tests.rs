@@ -21,8 +21,7 @@ fn only_the_codec_bits_stay() {
     for attributes in [0, 1, 4, 0x08, 0x10, 0x20, 0x40, 0x80, 0x7f, -1, i16::MIN] {
         let mut header = batch(&[5, 6], |_| {}).header;
         header.attributes = Attributes(attributes);
-        let found =
-            kafka_wire::record::BatchHeader::parse(&patched_header(&header, &stamp())).unwrap();
+        let found = BatchHeader::parse(&patched_header(&header, &stamp())).unwrap();
         assert_eq!(found.attributes.0, attributes & 7, "{attributes:#x}");
     }
 }

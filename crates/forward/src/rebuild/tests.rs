@@ -92,7 +92,7 @@ fn old_formats_become_format_2() {
             for entry in kafka_wire::record::split(blob) {
                 let reason = RebuildReason::LegacyFormat;
                 let found = rebuild(&entry.unwrap(), reason, SourceOffset(101), &limits()).unwrap();
-                for found in found {
+                if let Some(found) = found {
                     assert_eq!(found.template.compression, codec);
                     let times: Vec<_> =
                         found.records.iter().map(|record| record.timestamp).collect();
