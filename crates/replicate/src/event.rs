@@ -497,9 +497,10 @@ impl Event {
             | Self::BatchRebuilt { .. }
             | Self::LaneStarted { .. }
             | Self::LaneRecovered { .. } => Level::Info,
-            Self::ConfigSkipped { reason: ConfigSkipReason::ClusterOnly | ConfigSkipReason::Obsolete, .. } => {
-                Level::Info
-            }
+            Self::ConfigSkipped {
+                reason: ConfigSkipReason::ClusterOnly | ConfigSkipReason::Obsolete,
+                ..
+            } => Level::Info,
             Self::TaskFailed { .. }
             | Self::TopicSkipped { .. }
             | Self::TopicRecreated { .. }

@@ -42,7 +42,8 @@ pub struct LaneKey {
 impl fmt::Display for LaneKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.source_topic, self.source_partition)?;
-        if self.target_topic != self.source_topic || self.target_partition != self.source_partition {
+        if self.target_topic != self.source_topic || self.target_partition != self.source_partition
+        {
             write!(f, " to {}-{}", self.target_topic, self.target_partition)?;
         }
         Ok(())
@@ -206,7 +207,10 @@ impl TaskIdentity {
     /// Whether a journal that belongs to `self` may be taken up by `found`.
     pub(crate) fn check(&self, found: &Self) -> Result<(), JournalError> {
         if self.task != found.task {
-            return Err(JournalError::OtherTask { stored: self.task.clone(), found: found.task.clone() });
+            return Err(JournalError::OtherTask {
+                stored: self.task.clone(),
+                found: found.task.clone(),
+            });
         }
         for (role, stored, found) in [
             ("source", &self.source_cluster_id, &found.source_cluster_id),
@@ -215,7 +219,11 @@ impl TaskIdentity {
             if let (Some(stored), Some(found)) = (stored, found)
                 && stored != found
             {
-                return Err(JournalError::OtherCluster { role, stored: stored.clone(), found: found.clone() });
+                return Err(JournalError::OtherCluster {
+                    role,
+                    stored: stored.clone(),
+                    found: found.clone(),
+                });
             }
         }
         Ok(())

@@ -22,7 +22,9 @@ pub enum SpecError {
         count: usize,
     },
     /// The name holds a character that names must not have.
-    #[error("a task name consists of letters, digits, '_', '-' and '.', but character {position} is {found:?}")]
+    #[error(
+        "a task name consists of letters, digits, '_', '-' and '.', but character {position} is {found:?}"
+    )]
     NameCharacter {
         /// Position of the character, from 1.
         position: usize,
@@ -40,7 +42,9 @@ pub enum SpecError {
         message: String,
     },
     /// Group offsets of single topics are not synced.
-    #[error("group offsets are synced for all topics only: use sync mode metadata_data with a topic expression")]
+    #[error(
+        "group offsets are synced for all topics only: use sync mode metadata_data with a topic expression"
+    )]
     OffsetsNeedAllTopics,
     /// A metadata task copies all topics and no records.
     #[error("a topic expression needs sync mode metadata_data")]
@@ -141,7 +145,9 @@ impl FromStr for SyncMode {
         [Self::Metadata, Self::MetadataData, Self::MetadataDataOffsets]
             .into_iter()
             .find(|mode| mode.name() == text)
-            .ok_or_else(|| format!("{text:?} is none of metadata, metadata_data, metadata_data_offsets"))
+            .ok_or_else(|| {
+                format!("{text:?} is none of metadata, metadata_data, metadata_data_offsets")
+            })
     }
 }
 
@@ -330,20 +336,39 @@ impl TaskSpec {
     /// [`SpecError`] names the first that does not.
     pub fn validate(&self) -> Result<(), SpecError> {
         match (&self.topics, self.sync) {
-            (TopicSelection::Regex(_), SyncMode::MetadataDataOffsets) => return Err(SpecError::OffsetsNeedAllTopics),
-            (TopicSelection::Regex(_), SyncMode::Metadata) => return Err(SpecError::PatternNeedsData),
+            (TopicSelection::Regex(_), SyncMode::MetadataDataOffsets) => {
+                return Err(SpecError::OffsetsNeedAllTopics);
+            }
+            (TopicSelection::Regex(_), SyncMode::Metadata) => {
+                return Err(SpecError::PatternNeedsData);
+            }
             _ => {}
         }
         let limits = &self.limits;
         let limit = |is_met: bool, name, found: String, range| {
             if is_met { Ok(()) } else { Err(SpecError::Limit { name, found, range }) }
         };
-        limit(limits.concurrency_max > 0, "concurrency_max", limits.concurrency_max.to_string(), "at least 1")?;
+        limit(
+            limits.concurrency_max > 0,
+            "concurrency_max",
+            limits.concurrency_max.to_string(),
+            "at least 1",
+        )?;
         let interval = limits.metadata_interval;
-        limit(interval >= Duration::from_secs(5), "metadata_interval", format!("{interval:?}"), "at least 5 s")?;
+        limit(
+            interval >= Duration::from_secs(5),
+            "metadata_interval",
+            format!("{interval:?}"),
+            "at least 5 s",
+        )?;
         let interval = limits.discovery_interval;
         limit(!interval.is_zero(), "discovery_interval", format!("{interval:?}"), "above 0")?;
-        limit(limits.fetch_bytes_max > 0, "fetch_bytes_max", limits.fetch_bytes_max.to_string(), "above 0")?;
+        limit(
+            limits.fetch_bytes_max > 0,
+            "fetch_bytes_max",
+            limits.fetch_bytes_max.to_string(),
+            "above 0",
+        )?;
         let bytes = limits.fetch_partition_bytes_max;
         limit(bytes > 0, "fetch_partition_bytes_max", bytes.to_string(), "above 0")
     }
@@ -366,14 +391,24 @@ mod tests {
         check_name(&"x".repeat(64), Ok(()));
         check_name("", Err("a task name has 1 to 64 characters, this one has 0"));
         check_name(&"x".repeat(65), Err("a task name has 1 to 64 characters, this one has 65"));
-        let message = "a task name consists of letters, digits, '_', '-' and '.', but character 3 is '/'";
+        let message =
+            "a task name consists of letters, digits, '_', '-' and '.', but character 3 is '/'";
         check_name("ab/c", Err(message));
-        check_name("é", Err("a task name consists of letters, digits, '_', '-' and '.', but character 1 is 'é'"));
+        check_name(
+            "é",
+            Err(
+                "a task name consists of letters, digits, '_', '-' and '.', but character 1 is 'é'",
+            ),
+        );
     }
 
     #[track_caller]
     fn check_pattern(pattern: &str, name: &str, expected: bool) {
-        assert_eq!(pattern.parse::<TopicPattern>().unwrap().matches(name), expected, "{pattern} on {name}");
+        assert_eq!(
+            pattern.parse::<TopicPattern>().unwrap().matches(name),
+            expected,
+            "{pattern} on {name}"
+        );
     }
 
     #[test]
@@ -393,7 +428,9 @@ mod tests {
 
     #[test]
     fn broken_patterns_name_the_position() {
-        for (pattern, expected) in [("ab(c", Some(3)), ("[z-a]", Some(2)), ("a)|(b", Some(2)), ("*a", Some(1))] {
+        for (pattern, expected) in
+            [("ab(c", Some(3)), ("[z-a]", Some(2)), ("a)|(b", Some(2)), ("*a", Some(1))]
+        {
             let error = pattern.parse::<TopicPattern>().unwrap_err();
             let SpecError::Pattern { position, ref message, .. } = error else { panic!("{error}") };
             assert_eq!(position, expected, "{error}");
@@ -436,7 +473,10 @@ mod tests {
             change(&mut spec.limits);
             spec.validate().unwrap_err().to_string()
         };
-        assert_eq!(found(|limits| limits.concurrency_max = 0), "concurrency_max is 0, but must be at least 1");
+        assert_eq!(
+            found(|limits| limits.concurrency_max = 0),
+            "concurrency_max is 0, but must be at least 1"
+        );
         let text = found(|limits| limits.metadata_interval = Duration::from_secs(4));
         assert_eq!(text, "metadata_interval is 4s, but must be at least 5 s");
     }

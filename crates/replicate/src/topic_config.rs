@@ -56,16 +56,10 @@ const ALWAYS: [Always; 7] = [
 ];
 
 /// Keys that name brokers or storage of their own cluster: Kafka's, by name and prefix, and those of vendors.
-const CLUSTER_ONLY: [&str; 2] = ["leader.replication.throttled.replicas", "follower.replication.throttled.replicas"];
-const CLUSTER_ONLY_PREFIXES: [&str; 7] = [
-    "remote.",
-    "local.retention.",
-    "confluent.",
-    "redpanda.",
-    "automq.",
-    "diskless.",
-    "inkless.",
-];
+const CLUSTER_ONLY: [&str; 2] =
+    ["leader.replication.throttled.replicas", "follower.replication.throttled.replicas"];
+const CLUSTER_ONLY_PREFIXES: [&str; 7] =
+    ["remote.", "local.retention.", "confluent.", "redpanda.", "automq.", "diskless.", "inkless."];
 
 /// The configuration of a topic as its cluster shows it: key, value, and whether it was set on the topic itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,7 +69,8 @@ pub(crate) struct TopicConfig {
 
 impl TopicConfig {
     pub(crate) fn new(entries: impl IntoIterator<Item = ConfigEntry>) -> Self {
-        let entry = |entry: ConfigEntry| (entry.name, (entry.value, entry.source.is_topic_override()));
+        let entry =
+            |entry: ConfigEntry| (entry.name, (entry.value, entry.source.is_topic_override()));
         Self { entries: entries.into_iter().map(entry).collect() }
     }
 
@@ -86,12 +81,16 @@ impl TopicConfig {
 
     /// What was set on the topic itself.
     fn overrides(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.entries.iter().filter(|(_, (_, is_own))| *is_own).map(|(key, (value, _))| (key.as_str(), value.as_deref()))
+        self.entries
+            .iter()
+            .filter(|(_, (_, is_own))| *is_own)
+            .map(|(key, (value, _))| (key.as_str(), value.as_deref()))
     }
 
     /// Whether the topic compacts.
     pub(crate) fn is_compacted(&self) -> bool {
-        self.value(CLEANUP_POLICY).is_some_and(|policy| policy.split(',').any(|word| word.trim() == "compact"))
+        self.value(CLEANUP_POLICY)
+            .is_some_and(|policy| policy.split(',').any(|word| word.trim() == "compact"))
     }
 
     /// Whether its broker stamps records with its own time.
@@ -130,7 +129,12 @@ pub(crate) struct Planned {
 }
 
 /// The configuration of a new topic with `replicas` replicas on the target. `source` is empty when it cannot be read.
-pub(crate) fn plan(source: &TopicConfig, target: &TargetDefaults, replicas: i16, copies_data: bool) -> Planned {
+pub(crate) fn plan(
+    source: &TopicConfig,
+    target: &TargetDefaults,
+    replicas: i16,
+    copies_data: bool,
+) -> Planned {
     let mut planned = Planned::default();
     for (key, value) in source.overrides() {
         if ALWAYS.iter().any(|always| always.key == key) {
@@ -147,7 +151,11 @@ pub(crate) fn plan(source: &TopicConfig, target: &TargetDefaults, replicas: i16,
             }
             (Some(reason), value) => (reason, value),
         };
-        planned.skipped.push(Skipped { key: key.to_owned(), value: value.map(str::to_owned), reason });
+        planned.skipped.push(Skipped {
+            key: key.to_owned(),
+            value: value.map(str::to_owned),
+            reason,
+        });
     }
     for always in &ALWAYS {
         planned.add_always(always, source.value(always.key), replicas);
@@ -177,7 +185,8 @@ fn skip_reason(
 }
 
 fn is_cluster_only(key: &str) -> bool {
-    CLUSTER_ONLY.contains(&key) || CLUSTER_ONLY_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+    CLUSTER_ONLY.contains(&key)
+        || CLUSTER_ONLY_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// Settings that were right for records as they were written, and would overwrite (BF-5) or refuse (BF-6) their
@@ -196,7 +205,9 @@ impl Kind {
         match self {
             Self::Number => value.parse::<i64>().is_ok(),
             Self::Bool => value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false"),
-            Self::Policy => value.split(',').all(|word| matches!(word.trim(), "delete" | "compact")),
+            Self::Policy => {
+                value.split(',').all(|word| matches!(word.trim(), "delete" | "compact"))
+            }
         }
     }
 }
@@ -246,7 +257,8 @@ impl Planned {
 pub(crate) fn fidelity(source: &TopicConfig, target: &TopicConfig) -> Vec<(FidelityCause, String)> {
     let mut losses = Vec::new();
     if target.is_log_append_time() {
-        losses.push((FidelityCause::TargetLogAppendTime, format!("{TIMESTAMP_TYPE}=LogAppendTime")));
+        losses
+            .push((FidelityCause::TargetLogAppendTime, format!("{TIMESTAMP_TYPE}=LogAppendTime")));
     }
     if let Some(codec) = target.value(COMPRESSION_TYPE)
         && codec != "producer"
@@ -277,7 +289,8 @@ pub(crate) fn compare(
     replicas: i16,
     copies_data: bool,
 ) -> (Vec<Difference>, Vec<Difference>) {
-    let mut keys: BTreeSet<&str> = source.overrides().chain(target.overrides()).map(|(key, _)| key).collect();
+    let mut keys: BTreeSet<&str> =
+        source.overrides().chain(target.overrides()).map(|(key, _)| key).collect();
     keys.extend(ALWAYS.iter().map(|always| always.key));
     let differs = keys.into_iter().filter_map(|key| {
         // A key that one side does not know cannot be compared.
@@ -287,11 +300,16 @@ pub(crate) fn compare(
             || key == FORMAT_VERSION
             || (copies_data && is_protection(key, theirs))
             || (key == MIN_INSYNC_REPLICAS && is_clamped(ours, theirs, replicas));
-        let difference = || Difference { key: key.into(), source: Some(ours.into()), target: Some(theirs.into()) };
+        let difference = || Difference {
+            key: key.into(),
+            source: Some(ours.into()),
+            target: Some(theirs.into()),
+        };
         (!is_same).then(difference)
     });
     differs.partition(|difference| {
-        matches!(difference.key.as_str(), RETENTION_MS | RETENTION_BYTES) && difference.source.as_deref() == Some("-1")
+        matches!(difference.key.as_str(), RETENTION_MS | RETENTION_BYTES)
+            && difference.source.as_deref() == Some("-1")
     })
 }
 
@@ -307,7 +325,9 @@ fn is_protection(key: &str, value: &str) -> bool {
 
 /// Whether the target asks for as many replicas as it has because the source asks for more.
 fn is_clamped(source: &str, target: &str, replicas: i16) -> bool {
-    let (Ok(source), Ok(target)) = (source.parse::<i64>(), target.parse::<i64>()) else { return false };
+    let (Ok(source), Ok(target)) = (source.parse::<i64>(), target.parse::<i64>()) else {
+        return false;
+    };
     target < source && target == i64::from(replicas)
 }
 

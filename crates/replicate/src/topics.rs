@@ -105,14 +105,23 @@ pub struct TopicSync {
 
 impl fmt::Debug for TopicSync {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TopicSync").field("task", &self.spec.name).field("synced", &self.synced).finish_non_exhaustive()
+        f.debug_struct("TopicSync")
+            .field("task", &self.spec.name)
+            .field("synced", &self.synced)
+            .finish_non_exhaustive()
     }
 }
 
 impl TopicSync {
     /// A sync that has not looked yet.
     #[must_use]
-    pub fn new(spec: TaskSpec, source: Client, target: Client, journal: Arc<dyn Journal>, sink: EventSink) -> Self {
+    pub fn new(
+        spec: TaskSpec,
+        source: Client,
+        target: Client,
+        journal: Arc<dyn Journal>,
+        sink: EventSink,
+    ) -> Self {
         let tell = Teller::new(spec.name.clone(), sink);
         Self {
             spec,
@@ -141,7 +150,8 @@ impl TopicSync {
     /// [`TaskError`] when a cluster or the journal does not answer. What concerns one topic is an event.
     pub async fn initial(&mut self) -> Result<Vec<SyncedTopic>, TaskError> {
         let records = self.journal.load_topics().await?;
-        self.records = records.into_iter().map(|record| (record.source_topic.clone(), record)).collect();
+        self.records =
+            records.into_iter().map(|record| (record.source_topic.clone(), record)).collect();
         let is_begin = self.journal.load_note(BEGUN.to_owned()).await?.is_none();
         let source = self.look(&self.source, Role::Source).await?;
         let wanted = self.in_scope(&source);
@@ -173,7 +183,10 @@ impl TopicSync {
         self.note_missing(&source);
         let mut wanted = self.in_scope(&source);
         wanted.retain(|(topic, _)| match self.synced.get(&topic.name) {
-            Some(synced) => synced.is_outdated(topic) || again && synced.target_partitions < partition_count(topic),
+            Some(synced) => {
+                synced.is_outdated(topic)
+                    || again && synced.target_partitions < partition_count(topic)
+            }
             None => again || !self.skipped.contains(&topic.name),
         });
         self.remember(&wanted, false).await?;
@@ -187,7 +200,10 @@ impl TopicSync {
     }
 
     /// A cluster that does not answer is told; the next look comes by itself.
-    fn tolerate(&self, result: Result<Vec<SyncedTopic>, TaskError>) -> Result<Vec<SyncedTopic>, TaskError> {
+    fn tolerate(
+        &self,
+        result: Result<Vec<SyncedTopic>, TaskError>,
+    ) -> Result<Vec<SyncedTopic>, TaskError> {
         match result {
             Err(error @ TaskError::Client { .. }) => {
                 self.tell.sync_failed(None, error.to_string());
@@ -203,7 +219,11 @@ impl TopicSync {
 
     /// Topics of the source that are in scope and have a name of their own on the target. Others are told once.
     fn in_scope(&mut self, source: &ClusterMetadata) -> Vec<Wanted> {
-        let known = self.records.iter().map(|(source, record)| (source.clone(), record.target_topic.clone())).collect();
+        let known = self
+            .records
+            .iter()
+            .map(|(source, record)| (source.clone(), record.target_topic.clone()))
+            .collect();
         let names = names::choose(source.topics.values(), &self.spec.topics, &known);
         for (topic, other) in names.collided {
             let target_name = names::target_name(&topic).to_owned();
@@ -254,7 +274,10 @@ impl TopicSync {
     fn note_missing(&mut self, source: &ClusterMetadata) {
         let mut gone = Vec::new();
         for (name, synced) in &mut self.synced {
-            let is_missing = source.topics.get(name).is_none_or(|topic| topic.error == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+            let is_missing = source
+                .topics
+                .get(name)
+                .is_none_or(|topic| topic.error == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
             synced.missing_looks = if is_missing { synced.missing_looks + 1 } else { 0 };
             if synced.missing_looks >= MISSING_LOOKS {
                 gone.push((name.clone(), synced.target_name.clone()));
@@ -269,7 +292,11 @@ impl TopicSync {
 
     /// Brings topics to the target: creates what is absent, grows what is short, waits until all is led. Returns
     /// those that are ready.
-    async fn bring(&mut self, wanted: Vec<Wanted>, is_new: bool) -> Result<Vec<SyncedTopic>, TaskError> {
+    async fn bring(
+        &mut self,
+        wanted: Vec<Wanted>,
+        is_new: bool,
+    ) -> Result<Vec<SyncedTopic>, TaskError> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
@@ -281,14 +308,22 @@ impl TopicSync {
         let found = found.map_err(TaskError::client(Role::Target))?;
         let cluster = TargetCluster::ask(&self.target, &found).await;
         let source_names = wanted.iter().map(|(topic, _)| topic.name.clone()).collect();
-        let described = describe(&self.source, source_names).await.map_err(TaskError::client(Role::Source))?;
+        let described =
+            describe(&self.source, source_names).await.map_err(TaskError::client(Role::Source))?;
         let configs = self.readable(described);
         let unknown = TopicConfig::default();
         let mut creations = Vec::new();
         let mut growths = Vec::new();
         for (topic, target_name) in &wanted {
             let config = configs.get(&topic.name).unwrap_or(&unknown);
-            match plan(topic, config, target_name, found.topics.get(target_name), &cluster, &self.spec) {
+            match plan(
+                topic,
+                config,
+                target_name,
+                found.topics.get(target_name),
+                &cluster,
+                &self.spec,
+            ) {
                 Step::Keep => {}
                 Step::Create(creation) => creations.push(*creation),
                 Step::Grow(growth) => growths.push(growth),
@@ -305,7 +340,8 @@ impl TopicSync {
             self.skip(&refused.topic, &refused.target_name, refused.reason);
         }
         self.grow(growths).await;
-        let alive: Vec<_> = wanted.into_iter().filter(|(topic, _)| !self.skipped.contains(&topic.name)).collect();
+        let alive: Vec<_> =
+            wanted.into_iter().filter(|(topic, _)| !self.skipped.contains(&topic.name)).collect();
         let found = self.wait_until_led(&alive, made).await?;
         self.finish(alive, &found, &configs, is_new).await
     }
@@ -319,12 +355,14 @@ impl TopicSync {
         is_new: bool,
     ) -> Result<Vec<SyncedTopic>, TaskError> {
         let target_names = wanted.iter().map(|(_, name)| name.clone()).collect();
-        let described = describe(&self.target, target_names).await.map_err(TaskError::client(Role::Target))?;
+        let described =
+            describe(&self.target, target_names).await.map_err(TaskError::client(Role::Target))?;
         let target_configs = self.readable(described);
         let unknown = TopicConfig::default();
         let mut ready = Vec::new();
         for (source, target_name) in wanted {
-            let Some(target_partitions) = found.topics.get(&target_name).map(partition_count).filter(|count| *count > 0)
+            let Some(target_partitions) =
+                found.topics.get(&target_name).map(partition_count).filter(|count| *count > 0)
             else {
                 let cause = "the target does not list it".to_owned();
                 self.skip(&source.name, &target_name, SkipReason::NotReady { cause });
@@ -335,7 +373,8 @@ impl TopicSync {
             self.tell_fidelity(&source.name, &target_name, source_config, target_config);
             self.told_skips.remove(&source.name);
             let traits = traits(target_config);
-            let initial_partitions = self.records.get(&source.name).map_or(0, |record| record.initial_partitions);
+            let initial_partitions =
+                self.records.get(&source.name).map_or(0, |record| record.initial_partitions);
             ready.push(SyncedTopic {
                 source: source.clone(),
                 target_name: target_name.clone(),
@@ -346,7 +385,13 @@ impl TopicSync {
             });
             let asked_partitions = partition_count(&source);
             let topic_id = source.topic_id;
-            let synced = Synced { topic_id, target_name, asked_partitions, target_partitions, missing_looks: 0 };
+            let synced = Synced {
+                topic_id,
+                target_name,
+                asked_partitions,
+                target_partitions,
+                missing_looks: 0,
+            };
             self.synced.insert(source.name, synced);
         }
         Ok(ready)
@@ -398,7 +443,8 @@ impl TopicSync {
             let is_led = |name: &String| {
                 let Some(count) = made.get(name) else { return true };
                 found.topics.get(name).is_some_and(|topic| {
-                    partition_count(topic) >= *count && topic.partitions.iter().all(|partition| partition.leader_id >= 0)
+                    partition_count(topic) >= *count
+                        && topic.partitions.iter().all(|partition| partition.leader_id >= 0)
                 })
             };
             if names.iter().all(is_led) || Instant::now() + pause > deadline {
@@ -416,7 +462,12 @@ impl TopicSync {
             match result {
                 Ok(config) => drop(configs.insert(name, config)),
                 Err(error) => {
-                    if self.told.insert((name.clone(), String::new(), Some(error.to_string()), None)) {
+                    if self.told.insert((
+                        name.clone(),
+                        String::new(),
+                        Some(error.to_string()),
+                        None,
+                    )) {
                         let cause = format!("its configuration cannot be read: {error}");
                         self.tell.sync_failed(Some(name), cause);
                     }
@@ -427,7 +478,13 @@ impl TopicSync {
     }
 
     /// Tells what the target's settings do to copied records; each once.
-    fn tell_fidelity(&mut self, topic: &str, target_name: &str, source: &TopicConfig, target: &TopicConfig) {
+    fn tell_fidelity(
+        &mut self,
+        topic: &str,
+        target_name: &str,
+        source: &TopicConfig,
+        target: &TopicConfig,
+    ) {
         if !self.spec.sync.copies_data() {
             return;
         }

@@ -22,7 +22,13 @@ struct World {
 
 fn cluster(id: &str, release: Release, brokers: usize) -> Cluster {
     let start_time_ms = Some(1_700_000_000_000);
-    Cluster::new(ClusterConfig { cluster_id: id.into(), release, brokers, start_time_ms, ..ClusterConfig::default() })
+    Cluster::new(ClusterConfig {
+        cluster_id: id.into(),
+        release,
+        brokers,
+        start_time_ms,
+        ..ClusterConfig::default()
+    })
 }
 
 fn client(cluster: &Cluster) -> Client {
@@ -52,7 +58,11 @@ impl World {
     }
 
     fn target_value(&self, topic: &str, key: &str) -> Option<String> {
-        self.target.topic_overrides(topic).into_iter().find(|(name, _)| name == key).map(|(_, value)| value)
+        self.target
+            .topic_overrides(topic)
+            .into_iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
     }
 }
 
@@ -71,12 +81,18 @@ fn skip_reasons(events: &[Event]) -> Vec<(&str, &SkipReason)> {
 #[tokio::test(start_paused = true)]
 async fn topics_arrive_with_partitions_and_configuration() {
     let world = World::new();
-    world.source.create_topic("orders", 3, &[("retention.ms", "1000"), ("segment.bytes", "2000000")]).unwrap();
+    world
+        .source
+        .create_topic("orders", 3, &[("retention.ms", "1000"), ("segment.bytes", "2000000")])
+        .unwrap();
     world.source.create_topic("compacted", 1, &[("cleanup.policy", "compact")]).unwrap();
     world.source.create_topic("__secret", 1, &[]).unwrap();
     let topics = world.sync().initial().await.unwrap();
     assert_eq!(names(&topics), ["compacted", "orders"]);
-    assert_eq!((topics[1].target_partitions, topics[1].initial_partitions, topics[1].is_new), (3, 3, false));
+    assert_eq!(
+        (topics[1].target_partitions, topics[1].initial_partitions, topics[1].is_new),
+        (3, 3, false)
+    );
     assert!(topics[0].target_traits.compacted && !topics[1].target_traits.compacted);
     assert_eq!(world.target.topics(), [("compacted".to_owned(), 1), ("orders".to_owned(), 3)]);
     assert_eq!(world.target_value("orders", "retention.ms").as_deref(), Some("1000"));
@@ -110,7 +126,8 @@ async fn a_present_topic_keeps_its_configuration_and_grows() {
 
 #[tokio::test(start_paused = true)]
 async fn a_target_that_cannot_grow_refuses_the_topic_alone() {
-    let world = World::of(cluster("source", Release::V4_2, 1), cluster("target", Release::V0_11, 1));
+    let world =
+        World::of(cluster("source", Release::V4_2, 1), cluster("target", Release::V0_11, 1));
     world.source.create_topic("orders", 4, &[]).unwrap();
     world.source.create_topic("other", 1, &[]).unwrap();
     world.target.create_topic("orders", 2, &[]).unwrap();
@@ -131,14 +148,18 @@ async fn a_target_that_cannot_grow_refuses_the_topic_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn without_same_partition_a_smaller_target_will_do() {
-    let mut world = World::of(cluster("source", Release::V4_2, 1), cluster("target", Release::V0_11, 1));
+    let mut world =
+        World::of(cluster("source", Release::V4_2, 1), cluster("target", Release::V0_11, 1));
     world.spec.same_partition = false;
     world.source.create_topic("orders", 4, &[]).unwrap();
     world.target.create_topic("orders", 2, &[]).unwrap();
     let topics = world.sync().initial().await.unwrap();
     assert_eq!(topics[0].target_partitions, 2);
     let events = world.take_events();
-    assert!(matches!(events[..], [Event::PartitionsRefused { wanted: 4, found: 2, .. }]), "{events:?}");
+    assert!(
+        matches!(events[..], [Event::PartitionsRefused { wanted: 4, found: 2, .. }]),
+        "{events:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,8 +170,14 @@ async fn fewer_brokers_mean_the_default_replication() {
     assert_eq!(world.target_value("orders", "min.insync.replicas").as_deref(), Some("1"));
     let events = world.take_events();
     let is_told = |test: fn(&Event) -> bool| events.iter().any(test);
-    assert!(is_told(|event| matches!(event, Event::TopicCreated { replication_factor: -1, .. })), "{events:?}");
-    assert!(is_told(|event| matches!(event, Event::ReplicationReduced { source_factor: 3, target_brokers: 1, .. })));
+    assert!(
+        is_told(|event| matches!(event, Event::TopicCreated { replication_factor: -1, .. })),
+        "{events:?}"
+    );
+    assert!(is_told(|event| matches!(
+        event,
+        Event::ReplicationReduced { source_factor: 3, target_brokers: 1, .. }
+    )));
     assert!(is_told(|event| {
         matches!(event, Event::ConfigSkipped { key, reason: ConfigSkipReason::Clamped { .. }, .. } if key == "min.insync.replicas")
     }));
@@ -172,21 +199,29 @@ async fn refused_keys_do_not_keep_a_topic_away() {
     let skipped: Vec<_> = events
         .iter()
         .filter_map(|event| match event {
-            Event::ConfigSkipped { topic, key, reason: ConfigSkipReason::Refused { .. }, .. } => {
-                Some((topic.as_str(), key.as_str()))
-            }
+            Event::ConfigSkipped {
+                topic, key, reason: ConfigSkipReason::Refused { .. }, ..
+            } => Some((topic.as_str(), key.as_str())),
             _ => None,
         })
         .collect();
-    assert_eq!(skipped, [("a", "message.downconversion.enable"), ("b", "message.downconversion.enable")]);
+    assert_eq!(
+        skipped,
+        [("a", "message.downconversion.enable"), ("b", "message.downconversion.enable")]
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn record_times_are_kept_unless_only_metadata_travels() {
-    for (sync, expected) in [(SyncMode::MetadataData, None), (SyncMode::Metadata, Some("LogAppendTime"))] {
+    for (sync, expected) in
+        [(SyncMode::MetadataData, None), (SyncMode::Metadata, Some("LogAppendTime"))]
+    {
         let mut world = World::new();
         world.spec.sync = sync;
-        world.source.create_topic("stamped", 1, &[("message.timestamp.type", "LogAppendTime")]).unwrap();
+        world
+            .source
+            .create_topic("stamped", 1, &[("message.timestamp.type", "LogAppendTime")])
+            .unwrap();
         let topics = world.sync().initial().await.unwrap();
         assert_eq!(world.target_value("stamped", "message.timestamp.type").as_deref(), expected);
         assert_eq!(topics[0].target_traits.log_append_time, expected.is_some());
@@ -205,9 +240,7 @@ async fn a_target_that_changes_records_is_told_once() {
     let mut sync = world.sync();
     sync.initial().await.unwrap();
     sync.scheduled().await.unwrap();
-    let losses = |event: &Event| {
-        matches!(event, Event::FidelityLoss { cause: FidelityCause::TargetRecompresses, setting, .. } if setting == "compression.type=gzip")
-    };
+    let losses = |event: &Event| matches!(event, Event::FidelityLoss { cause: FidelityCause::TargetRecompresses, setting, .. } if setting == "compression.type=gzip");
     assert_eq!(world.take_events().iter().filter(|event| losses(event)).count(), 1);
 }
 
@@ -222,7 +255,9 @@ async fn long_names_are_cut_and_never_merged() {
     assert_eq!(topics[0].target_name, "x".repeat(128));
     let events = world.take_events();
     let reasons = skip_reasons(&events);
-    assert!(matches!(&reasons[..], [(topic, SkipReason::NameCollision { other })] if *topic == second && *other == first));
+    assert!(
+        matches!(&reasons[..], [(topic, SkipReason::NameCollision { other })] if *topic == second && *other == first)
+    );
     // A restart comes to the same answer, even when the alphabet would say otherwise by then.
     world.source.create_topic(&format!("{}A", "x".repeat(130)), 1, &[]).unwrap();
     assert_eq!(names(&world.sync().initial().await.unwrap()), [first.as_str()]);
@@ -239,13 +274,21 @@ async fn new_topics_and_partitions_are_discovered() {
     world.source.grow_topic("a", 3);
     let topics = sync.discover().await.unwrap();
     assert_eq!(names(&topics), ["a", "b"]);
-    let seen = |topic: &SyncedTopic| (topic.is_new, topic.initial_partitions, topic.target_partitions);
+    let seen =
+        |topic: &SyncedTopic| (topic.is_new, topic.initial_partitions, topic.target_partitions);
     assert_eq!(seen(&topics[0]), (false, 1, 3));
     assert_eq!(seen(&topics[1]), (true, 0, 2));
     assert_eq!(names(&sync.discover().await.unwrap()), [] as [&str; 0]);
     // A topic that was made while nobody looked is no initial one either.
     world.source.create_topic("c", 1, &[]).unwrap();
-    let initial: Vec<_> = world.sync().initial().await.unwrap().iter().map(|topic| topic.initial_partitions).collect();
+    let initial: Vec<_> = world
+        .sync()
+        .initial()
+        .await
+        .unwrap()
+        .iter()
+        .map(|topic| topic.initial_partitions)
+        .collect();
     assert_eq!(initial, [1, 0, 0]);
 }
 
@@ -278,7 +321,10 @@ async fn only_unlimited_retention_follows_and_drift_is_told_once() {
     sync.scheduled().await.unwrap();
     sync.scheduled().await.unwrap();
     let told = world.take_events();
-    assert!(matches!(&told[..], [Event::ConfigDrift { key, .. }] if key == "retention.ms"), "{told:?}");
+    assert!(
+        matches!(&told[..], [Event::ConfigDrift { key, .. }] if key == "retention.ms"),
+        "{told:?}"
+    );
     assert_eq!(world.target_value("a", "retention.ms").as_deref(), Some("1000"));
     world.source.set_topic_config("a", "retention.ms", Some("-1")).unwrap();
     sync.scheduled().await.unwrap();
@@ -299,15 +345,23 @@ async fn a_lost_answer_to_a_creation_is_no_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn every_release_takes_topics_from_every_other() {
-    let releases = [Release::V0_11, Release::V1_1, Release::V2_8, Release::V3_9, Release::V4_1, Release::V4_2];
+    let releases =
+        [Release::V0_11, Release::V1_1, Release::V2_8, Release::V3_9, Release::V4_1, Release::V4_2];
     for from in releases {
         for to in releases {
             let world = World::of(cluster("source", from, 1), cluster("target", to, 1));
-            world.source.create_topic("a", 2, &[("retention.ms", "-1"), ("cleanup.policy", "compact")]).unwrap();
+            world
+                .source
+                .create_topic("a", 2, &[("retention.ms", "-1"), ("cleanup.policy", "compact")])
+                .unwrap();
             let mut sync = world.sync();
             let topics = sync.initial().await.unwrap();
             assert_eq!(names(&topics), ["a"], "{from:?} to {to:?}: {:?}", world.take_events());
-            assert_eq!(world.target_value("a", "retention.ms").as_deref(), Some("-1"), "{from:?} to {to:?}");
+            assert_eq!(
+                world.target_value("a", "retention.ms").as_deref(),
+                Some("-1"),
+                "{from:?} to {to:?}"
+            );
             world.take_events();
             sync.scheduled().await.unwrap();
             let told = world.take_events();

@@ -32,8 +32,10 @@ fn a_created_topic_is_information() {
 
 #[test]
 fn a_skipped_topic_names_reason_and_cure() {
-    let reason = SkipReason::TooFewPartitions { source_count: 4, target_count: 2, cause: "no API".into() };
-    let event = Event::TopicSkipped { task: task(), topic: "a".into(), target_topic: "a".into(), reason };
+    let reason =
+        SkipReason::TooFewPartitions { source_count: 4, target_count: 2, cause: "no API".into() };
+    let event =
+        Event::TopicSkipped { task: task(), topic: "a".into(), target_topic: "a".into(), reason };
     check(
         &event,
         Level::Error,
@@ -45,7 +47,13 @@ fn a_skipped_topic_names_reason_and_cure() {
 
 #[test]
 fn a_lost_range_names_first_and_last_offset() {
-    let event = Event::RetentionOvertook { task: task(), topic: "a".into(), partition: 1, lost: 5..10, action: "went on" };
+    let event = Event::RetentionOvertook {
+        task: task(),
+        topic: "a".into(),
+        partition: 1,
+        lost: 5..10,
+        action: "went on",
+    };
     check(
         &event,
         Level::Error,

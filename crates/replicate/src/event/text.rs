@@ -11,7 +11,12 @@ struct Lost<'a>(&'a Range<i64>);
 impl fmt::Display for Lost<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Range { start, end } = self.0;
-        write!(f, "offsets {start} to {} ({} at most)", end.saturating_sub(1), end.saturating_sub(*start))
+        write!(
+            f,
+            "offsets {start} to {} ({} at most)",
+            end.saturating_sub(1),
+            end.saturating_sub(*start)
+        )
     }
 }
 
@@ -36,7 +41,10 @@ impl fmt::Display for SkipReason {
                 write!(f, "its name, cut to 128 characters, is taken by source topic {other}")
             }
             Self::TooFewPartitions { source_count, target_count, cause } => {
-                write!(f, "it has {source_count} partitions, the target {target_count}, and cannot grow: {cause}")
+                write!(
+                    f,
+                    "it has {source_count} partitions, the target {target_count}, and cannot grow: {cause}"
+                )
             }
             Self::CreateRefused { cause } => write!(f, "the target refused to create it: {cause}"),
             Self::NotReady { cause } => write!(f, "it did not become ready on the target: {cause}"),
@@ -52,7 +60,9 @@ impl fmt::Display for ConfigSkipReason {
             Self::Refused { cause } => write!(f, "the target refused it: {cause}"),
             Self::ClusterOnly => f.write_str("it has a meaning on its own cluster only"),
             Self::Obsolete => f.write_str("the target's release no longer has it"),
-            Self::KeepsRecordTimes => f.write_str("records keep their times, which it would overwrite"),
+            Self::KeepsRecordTimes => {
+                f.write_str("records keep their times, which it would overwrite")
+            }
             Self::Clamped { to } => write!(f, "the target has fewer replicas, {to} was written"),
             Self::Invalid { to } => write!(f, "the value is none, the default {to} was written"),
         }
@@ -82,12 +92,16 @@ impl fmt::Display for Event {
                 "task {task} finished: {topic_count} topics, {record_count} records, {bytes} bytes in {elapsed_ms} ms"
             ),
             Self::TaskFailed { task, cause, .. } => write!(f, "task {task} failed: {cause}"),
-            Self::MetadataSyncFailed { topic: None, cause, .. } => write!(f, "topics could not be compared: {cause}"),
+            Self::MetadataSyncFailed { topic: None, cause, .. } => {
+                write!(f, "topics could not be compared: {cause}")
+            }
             Self::MetadataSyncFailed { topic: Some(topic), cause, .. } => {
                 write!(f, "topic {topic} could not be compared: {cause}")
             }
             Self::ClusterUnavailable { cluster, broker_id, cause, .. } => match broker_id {
-                Some(id) => write!(f, "{cluster} broker {id} does not answer, trying again: {cause}"),
+                Some(id) => {
+                    write!(f, "{cluster} broker {id} does not answer, trying again: {cause}")
+                }
                 None => write!(f, "the {cluster} does not answer, trying again: {cause}"),
             },
             Self::ClusterAvailable { cluster, broker_id, elapsed_ms, .. } => match broker_id {
@@ -103,7 +117,9 @@ impl Event {
     /// The events about a topic; those about a partition are left to the next.
     fn fmt_topic(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TopicCreated { topic, target_topic, partition_count, replication_factor, .. } => {
+            Self::TopicCreated {
+                topic, target_topic, partition_count, replication_factor, ..
+            } => {
                 let name = Renamed(topic, target_topic);
                 write!(f, "topic {topic} created{name} with {partition_count} partitions, ")?;
                 match replication_factor {
@@ -116,14 +132,22 @@ impl Event {
                 "topic {topic} has {source_factor} replicas, the target {target_brokers} brokers: its default was used"
             ),
             Self::TopicRenamed { topic, target_topic, .. } => {
-                write!(f, "topic {topic} is longer than 128 characters and travels as {target_topic}")
+                write!(
+                    f,
+                    "topic {topic} is longer than 128 characters and travels as {target_topic}"
+                )
             }
-            Self::TopicSkipped { topic, reason, .. } => write!(f, "topic {topic} is not copied: {reason}"),
+            Self::TopicSkipped { topic, reason, .. } => {
+                write!(f, "topic {topic} is not copied: {reason}")
+            }
             Self::PartitionsAdded { target_topic, from, to, .. } => {
                 write!(f, "target topic {target_topic} grew from {from} to {to} partitions")
             }
             Self::PartitionsRefused { target_topic, wanted, found, cause, .. } => {
-                write!(f, "target topic {target_topic} keeps {found} partitions instead of {wanted}: {cause}")
+                write!(
+                    f,
+                    "target topic {target_topic} keeps {found} partitions instead of {wanted}: {cause}"
+                )
             }
             Self::ConfigSkipped { topic, key, value: found, reason, .. } => {
                 write!(f, "topic {topic}: {key}={} was not taken over: {reason}", value(found))
@@ -133,17 +157,26 @@ impl Event {
             }
             Self::ConfigDrift { topic, key, source_value, target_value, .. } => {
                 let (source, target) = (value(source_value), value(target_value));
-                write!(f, "topic {topic}: {key} is {source} on the source and {target} on the target")
+                write!(
+                    f,
+                    "topic {topic}: {key} is {source} on the source and {target} on the target"
+                )
             }
             Self::FidelityLoss { topic, cause, setting, .. } => {
                 write!(f, "topic {topic} does not arrive unchanged: {cause} ({setting})")
             }
             Self::TopicDeleted { topic, .. } => {
-                write!(f, "source topic {topic} was deleted; the target topic is kept, its copy has stopped")
+                write!(
+                    f,
+                    "source topic {topic} was deleted; the target topic is kept, its copy has stopped"
+                )
             }
             Self::TopicRecreated { topic, former_id, found_id, .. } => {
                 let (former, found) = (value(former_id), value(found_id));
-                write!(f, "source topic {topic} was deleted and created again (id {former}, now {found})")
+                write!(
+                    f,
+                    "source topic {topic} was deleted and created again (id {former}, now {found})"
+                )
             }
             _ => self.fmt_partition(f),
         }
@@ -152,35 +185,64 @@ impl Event {
     /// The events about a partition.
     fn fmt_partition(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::LaneStarted { topic, partition, target_topic, target_partition, offset, .. } => {
-                write!(f, "{topic}-{partition} is copied to {target_topic}-{target_partition} from offset {offset} on")
+            Self::LaneStarted {
+                topic, partition, target_topic, target_partition, offset, ..
+            } => {
+                write!(
+                    f,
+                    "{topic}-{partition} is copied to {target_topic}-{target_partition} from offset {offset} on"
+                )
             }
             Self::LaneRecovered { topic, partition, offset, fenced, found_count, .. } => {
                 let fence = if *fenced { ", older requests fenced off" } else { "" };
                 write!(f, "{topic}-{partition} goes on at offset {offset}{fence}")?;
-                if *found_count > 0 { write!(f, "; {found_count} records had arrived unnoticed") } else { Ok(()) }
+                if *found_count > 0 {
+                    write!(f, "; {found_count} records had arrived unnoticed")
+                } else {
+                    Ok(())
+                }
             }
             Self::LaneStopped { topic, partition, offset, cause, .. } => {
                 write!(f, "{topic}-{partition} stopped before offset {offset}: {cause}")
             }
             Self::LaneRetrying { topic, partition, cause, attempt, backoff_ms, .. } => {
-                write!(f, "{topic}-{partition} waits {backoff_ms} ms after attempt {attempt}: {cause}")
+                write!(
+                    f,
+                    "{topic}-{partition} waits {backoff_ms} ms after attempt {attempt}: {cause}"
+                )
             }
             Self::Truncated { topic, partition, lost, action, .. } => {
-                write!(f, "{topic}-{partition}: the source lost {} that were copied: {action}", Lost(lost))
+                write!(
+                    f,
+                    "{topic}-{partition}: the source lost {} that were copied: {action}",
+                    Lost(lost)
+                )
             }
             Self::RetentionOvertook { topic, partition, lost, action, .. } => {
-                write!(f, "{topic}-{partition}: the source deleted {} before they were copied: {action}", Lost(lost))
+                write!(
+                    f,
+                    "{topic}-{partition}: the source deleted {} before they were copied: {action}",
+                    Lost(lost)
+                )
             }
             Self::ForeignWrites { topic, partition, offset, count, .. } => {
-                write!(f, "target {topic}-{partition}: others wrote {count} offsets before {offset}")
+                write!(
+                    f,
+                    "target {topic}-{partition}: others wrote {count} offsets before {offset}"
+                )
             }
             Self::BatchRebuilt { topic, partition, offset, reason, cause, .. } => {
-                write!(f, "{topic}-{partition}: the batch at offset {offset} was rebuilt ({reason})")?;
+                write!(
+                    f,
+                    "{topic}-{partition}: the batch at offset {offset} was rebuilt ({reason})"
+                )?;
                 cause.as_ref().map_or(Ok(()), |cause| write!(f, ": {cause}"))
             }
             Self::GuaranteeChanged { topic, partition, guarantee, cause, .. } => {
-                write!(f, "{topic}-{partition}: protection against doubled records is now {guarantee}: {cause}")
+                write!(
+                    f,
+                    "{topic}-{partition}: protection against doubled records is now {guarantee}: {cause}"
+                )
             }
             // The other events are told above.
             _ => Ok(()),
@@ -191,30 +253,52 @@ impl Event {
     #[must_use]
     pub fn cure(&self) -> Option<String> {
         let text = match self {
-            Self::TaskFailed { cure, .. } | Self::LaneStopped { cure, .. } | Self::ClusterUnavailable { cure, .. } => {
+            Self::TaskFailed { cure, .. }
+            | Self::LaneStopped { cure, .. }
+            | Self::ClusterUnavailable { cure, .. } => {
                 return cure.clone();
             }
             Self::TopicSkipped { reason, .. } => match reason {
-                SkipReason::NameCollision { .. } => "copy one of the two topics in a task of its own",
+                SkipReason::NameCollision { .. } => {
+                    "copy one of the two topics in a task of its own"
+                }
                 SkipReason::TooFewPartitions { .. } => {
                     "give the target topic more partitions, or start the task with --same-partition false"
                 }
-                SkipReason::CreateRefused { .. } => "create the topic on the target by hand, or grant CREATE",
+                SkipReason::CreateRefused { .. } => {
+                    "create the topic on the target by hand, or grant CREATE"
+                }
                 SkipReason::NotReady { .. } => "check that the target's brokers are up",
-                SkipReason::SourceUnreadable { .. } => "grant DESCRIBE and READ on the topic at the source",
-                SkipReason::TargetUnreadable { .. } => "grant DESCRIBE, READ and WRITE on the topic at the target",
+                SkipReason::SourceUnreadable { .. } => {
+                    "grant DESCRIBE and READ on the topic at the source"
+                }
+                SkipReason::TargetUnreadable { .. } => {
+                    "grant DESCRIBE, READ and WRITE on the topic at the target"
+                }
             },
-            Self::PartitionsRefused { .. } => "add the partitions on the target by hand, or grant ALTER on the topic",
+            Self::PartitionsRefused { .. } => {
+                "add the partitions on the target by hand, or grant ALTER on the topic"
+            }
             Self::ConfigSkipped { reason: ConfigSkipReason::Refused { .. }, .. } => {
                 "set the key on the target by hand if it matters"
             }
             Self::ConfigDrift { .. } => "set the key on one of the clusters if both should agree",
-            Self::FidelityLoss { .. } => "change the setting on the target topic if readers depend on it",
-            Self::TopicRecreated { .. } => "rename or empty the target topic, then start a new task for the topic",
+            Self::FidelityLoss { .. } => {
+                "change the setting on the target topic if readers depend on it"
+            }
+            Self::TopicRecreated { .. } => {
+                "rename or empty the target topic, then start a new task for the topic"
+            }
             Self::Truncated { .. } => "compare the named offsets on both sides",
-            Self::RetentionOvertook { .. } => "lengthen retention on the source until the copy has caught up",
-            Self::ForeignWrites { .. } => "make sure that the other writer is meant to write to this topic",
-            Self::MetadataSyncFailed { .. } => "grant DESCRIBE_CONFIGS, DESCRIBE and ALTER_CONFIGS if they are missing",
+            Self::RetentionOvertook { .. } => {
+                "lengthen retention on the source until the copy has caught up"
+            }
+            Self::ForeignWrites { .. } => {
+                "make sure that the other writer is meant to write to this topic"
+            }
+            Self::MetadataSyncFailed { .. } => {
+                "grant DESCRIBE_CONFIGS, DESCRIBE and ALTER_CONFIGS if they are missing"
+            }
             _ => return None,
         };
         Some(text.to_owned())

@@ -68,7 +68,9 @@ pub enum JournalError {
         found: String,
     },
     /// The journal is about another cluster.
-    #[error("the state belongs to the {role} cluster {stored:?}, but the {role} is now cluster {found:?}")]
+    #[error(
+        "the state belongs to the {role} cluster {stored:?}, but the {role} is now cluster {found:?}"
+    )]
     OtherCluster {
         /// `source` or `target`.
         role: &'static str,

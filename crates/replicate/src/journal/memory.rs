@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use forward::{Segment, SourceOffset};
 
 use super::{
-    Claim, Journal, JournalFuture, JournalWrite, LaneKey, LaneRecord, MapQuery, TaskIdentity, TopicRecord,
+    Claim, Journal, JournalFuture, JournalWrite, LaneKey, LaneRecord, MapQuery, TaskIdentity,
+    TopicRecord,
 };
 
 /// A journal in memory. Clones share their contents, so that a test can "restart" a task on them.
@@ -64,9 +65,14 @@ impl State {
         let map = self.maps.get(lane)?;
         match query {
             MapQuery::Source(offset) => {
-                let before = map.range((Unbounded, Included(offset))).next_back().map(|(_, segment)| segment);
+                let before = map
+                    .range((Unbounded, Included(offset)))
+                    .next_back()
+                    .map(|(_, segment)| segment);
                 let holding = before.filter(|segment| segment.source_end() > offset);
-                holding.or_else(|| map.range((Included(offset), Unbounded)).next().map(|(_, segment)| segment))
+                holding.or_else(|| {
+                    map.range((Included(offset), Unbounded)).next().map(|(_, segment)| segment)
+                })
             }
             MapQuery::Target(offset) => map.values().find(|segment| segment.target_end() > offset),
         }
@@ -112,7 +118,8 @@ impl Journal for MemoryJournal {
 
     fn load_map(&self, lane: LaneKey, count_max: usize) -> JournalFuture<'_, (Vec<Segment>, bool)> {
         let state = self.state();
-        let segments: Vec<_> = state.maps.get(&lane).into_iter().flat_map(|map| map.values().copied()).collect();
+        let segments: Vec<_> =
+            state.maps.get(&lane).into_iter().flat_map(|map| map.values().copied()).collect();
         let skipped = segments.len().saturating_sub(count_max);
         ready(Ok((segments[skipped..].to_vec(), skipped > 0)))
     }

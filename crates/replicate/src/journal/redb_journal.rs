@@ -15,7 +15,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::store::Store;
 use super::{
-    Claim, Journal, JournalError, JournalFuture, JournalWrite, LaneKey, LaneRecord, MapQuery, TaskIdentity, TopicRecord,
+    Claim, Journal, JournalError, JournalFuture, JournalWrite, LaneKey, LaneRecord, MapQuery,
+    TaskIdentity, TopicRecord,
 };
 
 /// Calls that may wait for the disk at a time; further ones wait to be queued.
@@ -70,7 +71,10 @@ impl RedbJournal {
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || serve(store, queue))
-            .map_err(|cause| JournalError::Open { path: path.clone(), cause: Arc::new(redb::Error::Io(cause)) })?;
+            .map_err(|cause| JournalError::Open {
+                path: path.clone(),
+                cause: Arc::new(redb::Error::Io(cause)),
+            })?;
         Ok(Self { path, commands: Some(commands), thread: Some(thread) })
     }
 
@@ -81,7 +85,10 @@ impl RedbJournal {
     }
 
     /// Queues a command at once, in call order, unless the queue is full; then when the future is polled.
-    fn call<T: Send + 'static>(&self, command: impl FnOnce(Reply<T>) -> Command) -> JournalFuture<'_, T> {
+    fn call<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> JournalFuture<'_, T> {
         let (reply, answer) = oneshot::channel();
         let Some(commands) = self.commands.clone() else {
             return Box::pin(std::future::ready(Err(JournalError::Closed)));

@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use forward::{Segment, SourceOffset, TargetOffset};
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+};
 use serde::de::DeserializeOwned;
 
-use super::{Claim, JournalError, JournalWrite, LaneKey, LaneRecord, MapQuery, TaskIdentity, TopicRecord};
+use super::{
+    Claim, JournalError, JournalWrite, LaneKey, LaneRecord, MapQuery, TaskIdentity, TopicRecord,
+};
 
 /// The number of the format that this release reads and writes.
 const FORMAT: u64 = 1;
@@ -49,7 +53,10 @@ impl<E: Into<redb::Error>> From<E> for Fault {
 
 /// How a lane is called in the tables. Topic names hold neither slash nor angle bracket.
 fn lane_name(lane: &LaneKey) -> String {
-    format!("{}/{}>{}/{}", lane.source_topic, lane.source_partition, lane.target_topic, lane.target_partition)
+    format!(
+        "{}/{}>{}/{}",
+        lane.source_topic, lane.source_partition, lane.target_topic, lane.target_partition
+    )
 }
 
 impl Store {
@@ -78,10 +85,16 @@ impl Store {
             match found {
                 None => drop(meta.insert("format", FORMAT.to_string().as_str())?),
                 Some(text) => {
-                    let found = text.parse().map_err(|_| Fault::Damaged(format!("format {text:?} is no number")))?;
+                    let found = text
+                        .parse()
+                        .map_err(|_| Fault::Damaged(format!("format {text:?} is no number")))?;
                     if found != FORMAT {
                         let path = self.path.clone();
-                        return Err(Fault::Refused(JournalError::Format { path, found, known: FORMAT }));
+                        return Err(Fault::Refused(JournalError::Format {
+                            path,
+                            found,
+                            known: FORMAT,
+                        }));
                     }
                 }
             }
@@ -151,7 +164,10 @@ impl Store {
         })
     }
 
-    fn records<T: DeserializeOwned>(&self, table: TableDefinition<'_, &str, &str>) -> Result<Vec<T>, JournalError> {
+    fn records<T: DeserializeOwned>(
+        &self,
+        table: TableDefinition<'_, &str, &str>,
+    ) -> Result<Vec<T>, JournalError> {
         self.transact("read", |store| {
             let table = store.database.begin_read()?.open_table(table)?;
             let mut records = Vec::new();
@@ -164,11 +180,16 @@ impl Store {
     }
 
     /// The youngest segments of a lane, oldest first, and whether there are older ones.
-    pub(super) fn map(&self, lane: &LaneKey, count_max: usize) -> Result<(Vec<Segment>, bool), JournalError> {
+    pub(super) fn map(
+        &self,
+        lane: &LaneKey,
+        count_max: usize,
+    ) -> Result<(Vec<Segment>, bool), JournalError> {
         self.transact("read", |store| {
             let name = lane_name(lane);
             let table = store.database.begin_read()?.open_table(MAP)?;
-            let mut youngest = table.range((name.as_str(), i64::MIN)..=(name.as_str(), i64::MAX))?.rev();
+            let mut youngest =
+                table.range((name.as_str(), i64::MIN)..=(name.as_str(), i64::MAX))?.rev();
             let mut segments = Vec::new();
             let mut has_older = false;
             while let Some(entry) = youngest.next().transpose()? {
@@ -184,7 +205,11 @@ impl Store {
     }
 
     /// The segment that holds an offset, or the next one.
-    pub(super) fn query(&self, lane: &LaneKey, query: MapQuery) -> Result<Option<Segment>, JournalError> {
+    pub(super) fn query(
+        &self,
+        lane: &LaneKey,
+        query: MapQuery,
+    ) -> Result<Option<Segment>, JournalError> {
         self.transact("read", |store| {
             let name = lane_name(lane);
             let name = name.as_str();
@@ -196,7 +221,10 @@ impl Store {
                 // offset is the only one that can hold it.
                 MapQuery::Target(offset) => {
                     let by_target = transaction.open_table(MAP_BY_TARGET)?;
-                    let before = by_target.range((name, i64::MIN)..=(name, offset.0))?.next_back().transpose()?;
+                    let before = by_target
+                        .range((name, i64::MIN)..=(name, offset.0))?
+                        .next_back()
+                        .transpose()?;
                     before.map_or(i64::MIN, |(_, source_start)| source_start.value())
                 }
             };
@@ -204,7 +232,8 @@ impl Store {
                 MapQuery::Source(offset) => segment.source_end() <= offset,
                 MapQuery::Target(offset) => segment.target_end() <= offset,
             };
-            let before = map.range((name, i64::MIN)..=(name, source_start))?.next_back().transpose()?;
+            let before =
+                map.range((name, i64::MIN)..=(name, source_start))?.next_back().transpose()?;
             if let Some((key, value)) = before {
                 let found = segment(key.value().1, value.value())?;
                 if !is_before(&found) {
@@ -228,9 +257,15 @@ impl Store {
         let path = || self.path.clone();
         match guarded(|| body(self)) {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(Fault::Store(redb::Error::Corrupted(what)))) => Err(JournalError::Damaged { path: path(), what }),
-            Ok(Err(Fault::Store(cause))) => Err(JournalError::Storage { path: path(), action, cause: Arc::new(cause) }),
-            Ok(Err(Fault::Damaged(what))) | Err(what) => Err(JournalError::Damaged { path: path(), what }),
+            Ok(Err(Fault::Store(redb::Error::Corrupted(what)))) => {
+                Err(JournalError::Damaged { path: path(), what })
+            }
+            Ok(Err(Fault::Store(cause))) => {
+                Err(JournalError::Storage { path: path(), action, cause: Arc::new(cause) })
+            }
+            Ok(Err(Fault::Damaged(what))) | Err(what) => {
+                Err(JournalError::Damaged { path: path(), what })
+            }
             Ok(Err(Fault::Refused(error))) => Err(error),
         }
     }
@@ -257,7 +292,9 @@ fn apply(transaction: &WriteTransaction, write: &JournalWrite) -> Result<(), Fau
     match write {
         JournalWrite::Lane(record) => {
             let text = encode(record.as_ref())?;
-            transaction.open_table(LANES)?.insert(lane_name(&record.lane).as_str(), text.as_str())?;
+            transaction
+                .open_table(LANES)?
+                .insert(lane_name(&record.lane).as_str(), text.as_str())?;
         }
         JournalWrite::Segments { lane, segments } => {
             let name = lane_name(lane);
@@ -265,9 +302,12 @@ fn apply(transaction: &WriteTransaction, write: &JournalWrite) -> Result<(), Fau
             let mut by_target = transaction.open_table(MAP_BY_TARGET)?;
             for segment in segments {
                 let key = (name.as_str(), segment.source_start.0);
-                let replaced = map.insert(key, (segment.target_start.0, segment.len))?.map(|former| former.value());
+                let replaced = map
+                    .insert(key, (segment.target_start.0, segment.len))?
+                    .map(|former| former.value());
                 if replaced.is_none_or(|(target_start, _)| target_start != segment.target_start.0) {
-                    by_target.insert((name.as_str(), segment.target_start.0), segment.source_start.0)?;
+                    by_target
+                        .insert((name.as_str(), segment.target_start.0), segment.source_start.0)?;
                 }
             }
         }
@@ -291,15 +331,23 @@ fn apply(transaction: &WriteTransaction, write: &JournalWrite) -> Result<(), Fau
 
 fn segment(source_start: i64, (target_start, len): (i64, i64)) -> Result<Segment, Fault> {
     if len <= 0 {
-        return Err(Fault::Damaged(format!("an offset map segment at source offset {source_start} has length {len}")));
+        return Err(Fault::Damaged(format!(
+            "an offset map segment at source offset {source_start} has length {len}"
+        )));
     }
-    Ok(Segment { source_start: SourceOffset(source_start), target_start: TargetOffset(target_start), len })
+    Ok(Segment {
+        source_start: SourceOffset(source_start),
+        target_start: TargetOffset(target_start),
+        len,
+    })
 }
 
 fn encode<T: serde::Serialize>(record: &T) -> Result<String, Fault> {
-    serde_json::to_string(record).map_err(|cause| Fault::Damaged(format!("a record cannot be written: {cause}")))
+    serde_json::to_string(record)
+        .map_err(|cause| Fault::Damaged(format!("a record cannot be written: {cause}")))
 }
 
 fn decode<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, Fault> {
-    serde_json::from_str(text).map_err(|cause| Fault::Damaged(format!("record {key:?} cannot be read: {cause}")))
+    serde_json::from_str(text)
+        .map_err(|cause| Fault::Damaged(format!("record {key:?} cannot be read: {cause}")))
 }

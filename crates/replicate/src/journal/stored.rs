@@ -5,11 +5,16 @@ pub(super) mod uuid_text {
     use kafka_wire::Uuid;
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-    pub(crate) fn serialize<S: Serializer>(id: &Option<Uuid>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        id: &Option<Uuid>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         id.map(|id| id.to_string()).serialize(serializer)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uuid>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Uuid>, D::Error> {
         let text = Option::<String>::deserialize(deserializer)?;
         text.map(|text| Uuid::try_parse(&text)).transpose().map_err(de::Error::custom)
     }

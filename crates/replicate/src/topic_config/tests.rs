@@ -3,18 +3,37 @@ use kafka_client::ConfigSource;
 use super::*;
 
 fn entry(key: &str, value: Option<&str>, source: ConfigSource) -> ConfigEntry {
-    ConfigEntry { name: key.into(), value: value.map(str::to_owned), source, is_sensitive: false, read_only: false }
+    ConfigEntry {
+        name: key.into(),
+        value: value.map(str::to_owned),
+        source,
+        is_sensitive: false,
+        read_only: false,
+    }
 }
 
 /// A topic with these overrides and nothing else known.
 fn topic(overrides: &[(&str, &str)]) -> TopicConfig {
-    TopicConfig::new(overrides.iter().map(|(key, value)| entry(key, Some(value), ConfigSource::Topic)))
+    TopicConfig::new(
+        overrides.iter().map(|(key, value)| entry(key, Some(value), ConfigSource::Topic)),
+    )
 }
 
 /// The plan, less the seven keys as the table of defaults has them.
 #[track_caller]
-fn check(source: &TopicConfig, copies_data: bool, expected: &[(&str, &str)], skipped: &[(&str, ConfigSkipReason)]) {
-    check_on(&TargetDefaults { is_v3: true, ..TargetDefaults::default() }, source, copies_data, expected, skipped);
+fn check(
+    source: &TopicConfig,
+    copies_data: bool,
+    expected: &[(&str, &str)],
+    skipped: &[(&str, ConfigSkipReason)],
+) {
+    check_on(
+        &TargetDefaults { is_v3: true, ..TargetDefaults::default() },
+        source,
+        copies_data,
+        expected,
+        skipped,
+    );
 }
 
 #[track_caller]
@@ -31,16 +50,22 @@ fn check_on(
             planned.configs.remove(always.key);
         }
     }
-    let found: Vec<_> = planned.configs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let found: Vec<_> =
+        planned.configs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     assert_eq!(found, expected);
-    let found: Vec<_> = planned.skipped.iter().map(|skipped| (skipped.key.as_str(), skipped.reason.clone())).collect();
+    let found: Vec<_> = planned
+        .skipped
+        .iter()
+        .map(|skipped| (skipped.key.as_str(), skipped.reason.clone()))
+        .collect();
     assert_eq!(found, skipped);
 }
 
 #[test]
 fn an_unreadable_topic_gets_the_table() {
     let planned = plan(&TopicConfig::default(), &TargetDefaults::default(), 3, true);
-    let found: Vec<_> = planned.configs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let found: Vec<_> =
+        planned.configs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     let expected = [
         ("cleanup.policy", "delete"),
         ("max.message.bytes", "1048588"),
@@ -82,7 +107,12 @@ fn the_seven_take_what_the_source_broker_says() {
 
 #[test]
 fn values_that_are_none_become_the_default() {
-    let source = topic(&[("retention.ms", ""), ("segment.ms", "soon"), ("retention.bytes", "x"), ("cleanup.policy", "keep")]);
+    let source = topic(&[
+        ("retention.ms", ""),
+        ("segment.ms", "soon"),
+        ("retention.bytes", "x"),
+        ("cleanup.policy", "keep"),
+    ]);
     let invalid = |to: &str| ConfigSkipReason::Invalid { to: to.to_owned() };
     let skipped = [
         ("retention.ms", invalid("604800000")),
@@ -128,7 +158,12 @@ fn settings_that_would_spoil_times_travel_with_metadata_only() {
         check(&source, true, &[], &[(key, keeps())]);
         check(&source, false, &[(key, value)], &[]);
     }
-    check(&topic(&[("message.timestamp.type", "CreateTime")]), true, &[("message.timestamp.type", "CreateTime")], &[]);
+    check(
+        &topic(&[("message.timestamp.type", "CreateTime")]),
+        true,
+        &[("message.timestamp.type", "CreateTime")],
+        &[],
+    );
 }
 
 #[test]
@@ -158,7 +193,8 @@ fn a_target_whose_defaults_spoil_records_is_overruled() {
     ];
     check_on(&target, &topic(&[]), true, &expected, &[]);
     check_on(&target, &topic(&[]), false, &[], &[]);
-    let source = topic(&[("compression.type", "lz4"), ("message.timestamp.after.max.ms", "3600000")]);
+    let source =
+        topic(&[("compression.type", "lz4"), ("message.timestamp.after.max.ms", "3600000")]);
     let expected = [
         ("compression.type", "lz4"),
         ("message.timestamp.after.max.ms", "3600000"),
@@ -185,9 +221,16 @@ fn what_the_target_does_to_records_is_told() {
 }
 
 #[track_caller]
-fn check_compare(source: &[(&str, &str)], target: &[(&str, &str)], applied: &[&str], drift: &[&str]) {
+fn check_compare(
+    source: &[(&str, &str)],
+    target: &[(&str, &str)],
+    applied: &[&str],
+    drift: &[&str],
+) {
     let (found_applied, found_drift) = compare(&topic(source), &topic(target), 1, true);
-    let keys = |differences: Vec<Difference>| differences.into_iter().map(|difference| difference.key).collect::<Vec<_>>();
+    let keys = |differences: Vec<Difference>| {
+        differences.into_iter().map(|difference| difference.key).collect::<Vec<_>>()
+    };
     assert_eq!(keys(found_applied), applied);
     assert_eq!(keys(found_drift), drift);
 }
@@ -195,7 +238,12 @@ fn check_compare(source: &[(&str, &str)], target: &[(&str, &str)], applied: &[&s
 #[test]
 fn only_unlimited_retention_follows() {
     check_compare(&[("retention.ms", "-1")], &[("retention.ms", "5")], &["retention.ms"], &[]);
-    check_compare(&[("retention.bytes", "-1")], &[("retention.bytes", "5")], &["retention.bytes"], &[]);
+    check_compare(
+        &[("retention.bytes", "-1")],
+        &[("retention.bytes", "5")],
+        &["retention.bytes"],
+        &[],
+    );
     check_compare(&[("retention.ms", "7")], &[("retention.ms", "5")], &[], &["retention.ms"]);
     check_compare(&[("retention.ms", "7")], &[("retention.ms", "-1")], &[], &["retention.ms"]);
     check_compare(&[("segment.bytes", "7")], &[("segment.bytes", "5")], &[], &["segment.bytes"]);
@@ -205,7 +253,17 @@ fn only_unlimited_retention_follows() {
 fn what_we_wrote_ourselves_is_no_drift() {
     check_compare(&[("retention.ms", "5")], &[("retention.ms", "5")], &[], &[]);
     check_compare(&[("min.insync.replicas", "2")], &[("min.insync.replicas", "1")], &[], &[]);
-    check_compare(&[("message.timestamp.type", "LogAppendTime")], &[("message.timestamp.type", "CreateTime")], &[], &[]);
-    check_compare(&[("remote.storage.enable", "true")], &[("remote.storage.enable", "false")], &[], &[]);
+    check_compare(
+        &[("message.timestamp.type", "LogAppendTime")],
+        &[("message.timestamp.type", "CreateTime")],
+        &[],
+        &[],
+    );
+    check_compare(
+        &[("remote.storage.enable", "true")],
+        &[("remote.storage.enable", "false")],
+        &[],
+        &[],
+    );
     check_compare(&[("new.key", "5")], &[], &[], &[]);
 }

@@ -63,7 +63,11 @@ impl Creator {
         let mut refused = Vec::new();
         let mut creations = creations.into_iter().peekable();
         while creations.peek().is_some() {
-            let portion = creations.by_ref().take(CREATE_TOPICS_MAX).map(|creation| self.prepare(creation)).collect();
+            let portion = creations
+                .by_ref()
+                .take(CREATE_TOPICS_MAX)
+                .map(|creation| self.prepare(creation))
+                .collect();
             refused.extend(self.create_portion(target, portion, patience, tell).await);
         }
         refused
@@ -88,7 +92,8 @@ impl Creator {
         let mut pause = PAUSE;
         let mut refused = Vec::new();
         loop {
-            let asked: Vec<NewTopic> = pending.iter().map(|pending| pending.creation.new.clone()).collect();
+            let asked: Vec<NewTopic> =
+                pending.iter().map(|pending| pending.creation.new.clone()).collect();
             let answer = target.create_topics(asked, false, CREATE_TIMEOUT).await;
             let is_late = Instant::now() + pause > deadline;
             let mut again = Vec::new();
@@ -126,7 +131,13 @@ impl Creator {
                 },
             };
             let reason = ConfigSkipReason::Refused { cause: cause.clone() };
-            tell.config_skipped(&topic.creation.topic, name, &entry.0, Some(entry.1.clone()), reason);
+            tell.config_skipped(
+                &topic.creation.topic,
+                name,
+                &entry.0,
+                Some(entry.1.clone()),
+                reason,
+            );
             self.refused.insert(entry, cause);
         }
     }
@@ -150,7 +161,9 @@ type Answer = Result<BTreeMap<String, Result<(), TopicError>>, ClientError>;
 fn outcome(answer: &Answer, topic: &mut Pending) -> Outcome {
     let new = &mut topic.creation.new;
     let error = match answer {
-        Err(error) if error.retry() != Retry::Never || error.is_connection() => return Outcome::Again,
+        Err(error) if error.retry() != Retry::Never || error.is_connection() => {
+            return Outcome::Again;
+        }
         Err(error) => return Outcome::Refused(error.to_string()),
         Ok(answers) => match answers.get(&new.name) {
             Some(Ok(())) => return Outcome::Created,

@@ -13,11 +13,15 @@ const DESCRIBE_TOPICS_MAX: usize = 200;
 pub(super) type Described = BTreeMap<String, Result<TopicConfig, TopicError>>;
 
 /// The configurations of `topics`.
-pub(super) async fn describe(client: &Client, topics: Vec<String>) -> Result<Described, ClientError> {
+pub(super) async fn describe(
+    client: &Client,
+    topics: Vec<String>,
+) -> Result<Described, ClientError> {
     let mut described = BTreeMap::new();
     for portion in topics.chunks(DESCRIBE_TOPICS_MAX) {
         let answers = client.describe_topic_configs(portion.to_vec()).await?;
-        described.extend(answers.into_iter().map(|(name, result)| (name, result.map(TopicConfig::new))));
+        described
+            .extend(answers.into_iter().map(|(name, result)| (name, result.map(TopicConfig::new))));
     }
     Ok(described)
 }

@@ -36,7 +36,8 @@ pub(super) fn choose<'a>(
     known: &BTreeMap<String, String>,
 ) -> Names {
     let mut names = Names::default();
-    let mut owners: BTreeMap<&str, &str> = known.iter().map(|(source, target)| (target.as_str(), source.as_str())).collect();
+    let mut owners: BTreeMap<&str, &str> =
+        known.iter().map(|(source, target)| (target.as_str(), source.as_str())).collect();
     let in_scope: BTreeSet<_> = found
         .into_iter()
         .filter(|topic| !is_internal(topic) && selection.matches(&topic.name))
@@ -75,7 +76,12 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(found: &[&str], known: &[(&str, &str)], chosen: &[(&str, &str)], collided: &[(&str, &str)]) {
+    fn check(
+        found: &[&str],
+        known: &[(&str, &str)],
+        chosen: &[(&str, &str)],
+        collided: &[(&str, &str)],
+    ) {
         let owned = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
             pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
         };
@@ -86,7 +92,12 @@ mod tests {
 
     #[test]
     fn internal_topics_stay() {
-        check(&["a", "__consumer_offsets", "__x", "_schemas", "internal"], &[], &[("_schemas", "_schemas"), ("a", "a")], &[]);
+        check(
+            &["a", "__consumer_offsets", "__x", "_schemas", "internal"],
+            &[],
+            &[("_schemas", "_schemas"), ("a", "a")],
+            &[],
+        );
     }
 
     #[test]
@@ -99,7 +110,8 @@ mod tests {
 
     #[test]
     fn the_second_on_one_name_is_refused() {
-        let (short, a, b) = ("x".repeat(128), format!("{}a", "x".repeat(128)), format!("{}b", "x".repeat(128)));
+        let (short, a, b) =
+            ("x".repeat(128), format!("{}a", "x".repeat(128)), format!("{}b", "x".repeat(128)));
         check(&[&b, &a], &[], &[(&a, &short)], &[(&b, &a)]);
         // A whole name goes first, though it sorts behind nothing here.
         check(&[&a, &short], &[], &[(&short, &short)], &[(&a, &short)]);

@@ -13,8 +13,11 @@ const COMPARE_TOPICS_MAX: usize = 200;
 impl TopicSync {
     /// Compares the configurations of all topics that travel.
     pub(super) async fn compare_configs(&mut self) -> Result<(), TaskError> {
-        let topics: Vec<_> =
-            self.synced.iter().map(|(name, synced)| (name.clone(), synced.target_name.clone())).collect();
+        let topics: Vec<_> = self
+            .synced
+            .iter()
+            .map(|(name, synced)| (name.clone(), synced.target_name.clone()))
+            .collect();
         for portion in topics.chunks(COMPARE_TOPICS_MAX) {
             self.compare_portion(portion).await?;
         }
@@ -24,11 +27,18 @@ impl TopicSync {
     async fn compare_portion(&mut self, topics: &[(String, String)]) -> Result<(), TaskError> {
         let source_names = topics.iter().map(|(name, _)| name.clone()).collect();
         let target_names: Vec<_> = topics.iter().map(|(_, name)| name.clone()).collect();
-        let described = describe(&self.source, source_names).await.map_err(TaskError::client(Role::Source))?;
+        let described =
+            describe(&self.source, source_names).await.map_err(TaskError::client(Role::Source))?;
         let sources = self.readable(described);
-        let described = describe(&self.target, target_names.clone()).await.map_err(TaskError::client(Role::Target))?;
+        let described = describe(&self.target, target_names.clone())
+            .await
+            .map_err(TaskError::client(Role::Target))?;
         let targets = self.readable(described);
-        let found = self.target.metadata(TopicQuery::Named(target_names)).await.map_err(TaskError::client(Role::Target))?;
+        let found = self
+            .target
+            .metadata(TopicQuery::Named(target_names))
+            .await
+            .map_err(TaskError::client(Role::Target))?;
         for (name, target_name) in topics {
             if let (Some(source), Some(target)) = (sources.get(name), targets.get(target_name)) {
                 self.compare_topic(name, target_name, source, target, &found).await;
@@ -51,7 +61,12 @@ impl TopicSync {
             self.follow(name, target_name, difference).await;
         }
         for difference in drift {
-            let told = (name.to_owned(), difference.key.clone(), difference.source.clone(), difference.target.clone());
+            let told = (
+                name.to_owned(),
+                difference.key.clone(),
+                difference.source.clone(),
+                difference.target.clone(),
+            );
             if self.told.insert(told) {
                 self.tell.drift(name, target_name, difference);
             }
@@ -61,7 +76,8 @@ impl TopicSync {
 
     /// Brings one value over.
     async fn follow(&mut self, name: &str, target_name: &str, difference: Difference) {
-        let change = ConfigChange { name: difference.key.clone(), value: difference.source.clone() };
+        let change =
+            ConfigChange { name: difference.key.clone(), value: difference.source.clone() };
         let changes = vec![(target_name.to_owned(), vec![change])];
         let cause = match self.target.alter_topic_configs(changes, false).await {
             Ok(answers) => match answers.get(target_name) {
@@ -71,7 +87,8 @@ impl TopicSync {
             },
             Err(error) => error.to_string(),
         };
-        let told = (name.to_owned(), difference.key.clone(), difference.source.clone(), difference.target);
+        let told =
+            (name.to_owned(), difference.key.clone(), difference.source.clone(), difference.target);
         if self.told.insert(told) {
             let cause = format!("{} could not be set: {cause}", difference.key);
             self.tell.sync_failed(Some(name.to_owned()), cause);

@@ -60,7 +60,13 @@ impl Teller {
         }
         for skipped in &creation.skipped {
             let value = skipped.value.clone();
-            self.config_skipped(&creation.topic, &creation.new.name, &skipped.key, value, skipped.reason.clone());
+            self.config_skipped(
+                &creation.topic,
+                &creation.new.name,
+                &skipped.key,
+                value,
+                skipped.reason.clone(),
+            );
         }
     }
 
@@ -72,8 +78,16 @@ impl Teller {
         value: Option<String>,
         reason: ConfigSkipReason,
     ) {
-        let (topic, target_topic, key) = (topic.to_owned(), target_topic.to_owned(), key.to_owned());
-        (self.sink)(Event::ConfigSkipped { task: self.task(), topic, target_topic, key, value, reason });
+        let (topic, target_topic, key) =
+            (topic.to_owned(), target_topic.to_owned(), key.to_owned());
+        (self.sink)(Event::ConfigSkipped {
+            task: self.task(),
+            topic,
+            target_topic,
+            key,
+            value,
+            reason,
+        });
     }
 
     pub(super) fn grown(&self, growth: &Growth) {
@@ -85,10 +99,23 @@ impl Teller {
     pub(super) fn growth_refused(&self, growth: &Growth, cause: String) {
         let (topic, target_topic) = (growth.topic.clone(), growth.target_name.clone());
         let (wanted, found) = (growth.to, growth.from);
-        (self.sink)(Event::PartitionsRefused { task: self.task(), topic, target_topic, wanted, found, cause });
+        (self.sink)(Event::PartitionsRefused {
+            task: self.task(),
+            topic,
+            target_topic,
+            wanted,
+            found,
+            cause,
+        });
     }
 
-    pub(super) fn fidelity_loss(&self, topic: &str, target_topic: &str, cause: FidelityCause, setting: String) {
+    pub(super) fn fidelity_loss(
+        &self,
+        topic: &str,
+        target_topic: &str,
+        cause: FidelityCause,
+        setting: String,
+    ) {
         let (topic, target_topic) = (topic.to_owned(), target_topic.to_owned());
         (self.sink)(Event::FidelityLoss { task: self.task(), topic, target_topic, cause, setting });
     }

@@ -32,7 +32,8 @@ fn lane(partition: i32, ordinal: i64) -> LaneRecord {
         transactional_id: format!("kferry-t-orders-{partition}"),
         settled: false,
         epochs: vec![EpochBase { producer_id: 4000, producer_epoch: 2, ordinal_base: Ordinal(5) }],
-        runs: Runs::load([Run { ordinal_start: Ordinal(0), source_start: SourceOffset(9) }]).unwrap(),
+        runs: Runs::load([Run { ordinal_start: Ordinal(0), source_start: SourceOffset(9) }])
+            .unwrap(),
         acked: LaneProgress {
             ordinal: Ordinal(ordinal),
             source_next: SourceOffset(ordinal + 9),
@@ -46,7 +47,11 @@ fn segment(source: i64, target: i64, len: i64) -> Segment {
 }
 
 fn identity() -> TaskIdentity {
-    TaskIdentity { task: "t".into(), source_cluster_id: Some("a".into()), target_cluster_id: Some("b".into()) }
+    TaskIdentity {
+        task: "t".into(),
+        source_cluster_id: Some("a".into()),
+        target_cluster_id: Some("b".into()),
+    }
 }
 
 fn topic() -> TopicRecord {
@@ -67,7 +72,10 @@ async fn remembers_after_reopening() {
         JournalWrite::Lane(Box::new(lane(1, 4))),
         JournalWrite::Topic(topic()),
         JournalWrite::Note { name: "begun".into(), value: "yes".into() },
-        JournalWrite::Segments { lane: key(0), segments: vec![segment(0, 0, 5), segment(10, 5, 5)] },
+        JournalWrite::Segments {
+            lane: key(0),
+            segments: vec![segment(0, 0, 5), segment(10, 5, 5)],
+        },
         JournalWrite::Segments { lane: key(0), segments: vec![segment(10, 5, 8)] },
     ];
     {
@@ -96,7 +104,10 @@ async fn another_task_or_cluster_is_refused() {
     assert_eq!(error.to_string(), r#"the state belongs to task "t", not to "u""#);
     let other = TaskIdentity { target_cluster_id: Some("c".into()), ..identity() };
     let error = journal.claim(other).await.unwrap_err();
-    assert_eq!(error.to_string(), r#"the state belongs to the target cluster "b", but the target is now cluster "c""#);
+    assert_eq!(
+        error.to_string(),
+        r#"the state belongs to the target cluster "b", but the target is now cluster "c""#
+    );
     let unknown = TaskIdentity { source_cluster_id: None, ..identity() };
     assert_eq!(journal.claim(unknown).await.unwrap(), Claim::Continued);
 }
@@ -106,7 +117,10 @@ fn a_second_opening_is_refused() {
     let (_directory, path) = directory();
     let first = RedbJournal::open(&path).unwrap();
     let error = RedbJournal::open(&path).unwrap_err();
-    assert!(matches!(&error, JournalError::AlreadyOpen { path: found } if *found == path), "{error}");
+    assert!(
+        matches!(&error, JournalError::AlreadyOpen { path: found } if *found == path),
+        "{error}"
+    );
     assert!(error.cure().is_some());
     drop(first);
     RedbJournal::open(&path).unwrap();
@@ -183,7 +197,10 @@ async fn a_removed_lane_takes_its_map_along() {
     for partition in 0..2 {
         let segments = vec![segment(0, 0, 5), segment(10, 5, 5)];
         let segments = JournalWrite::Segments { lane: key(partition), segments };
-        journal.write(vec![JournalWrite::Lane(Box::new(lane(partition, 1))), segments]).await.unwrap();
+        journal
+            .write(vec![JournalWrite::Lane(Box::new(lane(partition, 1))), segments])
+            .await
+            .unwrap();
     }
     journal.write(vec![JournalWrite::RemoveLane(key(0))]).await.unwrap();
     assert_eq!(journal.load_lanes().await.unwrap(), [lane(1, 1)]);
@@ -206,7 +223,9 @@ async fn concurrent_writers_share_transactions() {
     let writers: Vec<_> = (0..2000)
         .map(|partition| {
             let journal = Arc::clone(&journal);
-            tokio::spawn(async move { journal.write(vec![JournalWrite::Lane(Box::new(lane(partition, 2)))]).await })
+            tokio::spawn(async move {
+                journal.write(vec![JournalWrite::Lane(Box::new(lane(partition, 2)))]).await
+            })
         })
         .collect();
     for writer in writers {

@@ -37,7 +37,9 @@ fn step(source: &TopicMetadata, found: Option<&TopicMetadata>, cluster: &TargetC
 
 #[track_caller]
 fn check_replication(source: i32, cluster: &TargetCluster, factor: i16, is_reduced: bool) {
-    let Step::Create(creation) = step(&topic("a", 3, source), None, cluster) else { panic!("not created") };
+    let Step::Create(creation) = step(&topic("a", 3, source), None, cluster) else {
+        panic!("not created")
+    };
     assert_eq!((creation.new.partitions, creation.new.replication_factor), (3, factor));
     assert_eq!(creation.is_reduced(), is_reduced);
 }
