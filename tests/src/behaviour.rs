@@ -6,6 +6,8 @@
 
 mod env;
 #[cfg(feature = "real-kafka")]
+mod security;
+#[cfg(feature = "real-kafka")]
 mod shared;
 
 mod configs;

@@ -78,7 +78,6 @@ impl ConnectionConfig {
 
 /// TLS of one connection. The default trusts the system's roots and proves nothing about us.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct TlsConfig {
     /// Certificate authorities to trust, PEM; without it those of the system, then the bundled ones.
     pub ca: Option<Vec<u8>>,

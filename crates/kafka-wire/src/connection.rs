@@ -128,7 +128,7 @@ impl Connection {
         let handshake = Handshake::first(&settings, now);
         let mut this = Self {
             in_flight: InFlight::default(),
-            phase: Phase::Closed,
+            phase: Phase::Ready,
             versions: None,
             queue: VecDeque::new(),
             events: VecDeque::new(),
@@ -378,10 +378,7 @@ impl Connection {
 
     /// Fails everything in order, oldest first, and says so.
     fn close(&mut self, error: ConnectionError) {
-        if self.is_closed()
-            && self.queue.is_empty()
-            && matches!(self.events.back(), Some(Event::Closed(_)))
-        {
+        if self.is_closed() {
             return;
         }
         self.phase = Phase::Closed;

@@ -124,13 +124,8 @@ impl FetchSession {
                 true
             }
             Standing::New { .. } => true,
-            Standing::Without { left } => {
+            Standing::Without { .. } => {
                 request.session_epoch = FINAL_EPOCH;
-                self.standing = if left > 1 {
-                    Standing::Without { left: left - 1 }
-                } else {
-                    Standing::New { close: 0 }
-                };
                 true
             }
         };
@@ -241,6 +236,8 @@ impl FetchSession {
             (Standing::New { .. }, true) if self.version < SESSION_VERSION => {
                 Standing::New { close: 0 }
             }
+            (Standing::Without { left }, _) if left > 1 => Standing::Without { left: left - 1 },
+            (Standing::Without { .. }, _) => Standing::New { close: 0 },
             (_, true) if session_id != 0 => Standing::Open { id: session_id, epoch: 1 },
             (Standing::New { .. }, true) => Standing::Without { left: FETCHES_WITHOUT_SESSION },
             (standing, _) => standing,
