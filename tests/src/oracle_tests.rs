@@ -2,7 +2,7 @@
 
 use crate::java::{Dataset, Isolation, Oracle, compare};
 use crate::segments;
-use xtask::kafka::{KafkaCluster, Options, Release};
+use xtask::kafka::{Flavour, KafkaCluster, Options, Release};
 
 const RELEASES: [Release; 6] = [
     Release::V0_11_0_3,
@@ -88,4 +88,73 @@ fn compaction_and_transactions(oracle: &Oracle) {
     assert_eq!((count(Isolation::ReadCommitted), count(Isolation::ReadUncommitted)), (20, 40));
     oracle.end_transaction("t4", "commit").unwrap();
     assert_eq!(count(Isolation::ReadCommitted), 30);
+}
+
+#[test]
+fn killed_broker_returns_with_its_data() {
+    // ZooKeeper keeps a dead broker's registration for a while; a quorum of three goes on without one.
+    for (release, brokers) in [(Release::V1_1_1, 1), (Release::V4_2_0, 3)] {
+        let cluster =
+            KafkaCluster::start(release, Options::new(brokers, Flavour::default())).unwrap();
+        let oracle = Oracle::for_cluster(&cluster).unwrap();
+        oracle.create_topic("t", 1, &[]).unwrap();
+        oracle.produce("t", &Dataset::mixed(50)).unwrap();
+        let before = oracle.digest("t", Isolation::ReadUncommitted).unwrap();
+        let last = cluster.broker(brokers - 1);
+        let address = last.address();
+        last.kill().unwrap();
+        assert!(!last.is_running().unwrap());
+        cluster.wait_ready().unwrap();
+        last.restart().unwrap();
+        assert_eq!(last.address(), address);
+        assert_eq!(oracle.digest("t", Isolation::ReadUncommitted).unwrap(), before);
+    }
+}
+
+#[test]
+fn sasl_users_and_certificates_are_accepted() {
+    for release in [Release::V0_11_0_3, Release::V4_2_0] {
+        let options = Options::new(1, "sasl-tls+acl".parse().unwrap());
+        let cluster = KafkaCluster::start(release, options).unwrap();
+        let admin = Oracle::for_cluster(&cluster).unwrap();
+        admin.create_topic("t", 1, &[]).unwrap();
+        admin.produce("t", &Dataset::mixed(5)).unwrap();
+        let mechanisms = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+        let clients = mechanisms.map(|mechanism| client(&cluster, mechanism, "kferry-password"));
+        for client in &clients {
+            // Known to the broker, but not allowed until somebody grants it.
+            let error = client.digest("t", Isolation::ReadCommitted).unwrap_err();
+            assert!(format!("{error:#}").contains("no topic t"), "{release}: {error:#}");
+        }
+        for operation in ["READ", "DESCRIBE"] {
+            admin.allow("User:kferry", operation, "TOPIC", "t", "LITERAL").unwrap();
+        }
+        for client in &clients {
+            assert_eq!(client.digest("t", Isolation::ReadCommitted).unwrap()[0].count, 5);
+        }
+        // A client of 0.11 goes on trying after a refused login.
+        if release > Release::V0_11_0_3 {
+            let wrong = client(&cluster, "SCRAM-SHA-512", "wrong");
+            let error = wrong.digest("t", Isolation::ReadCommitted).unwrap_err();
+            assert!(format!("{error:#}").contains("uthentication"), "{release}: {error:#}");
+        }
+    }
+}
+
+/// A client of the listener that asks for SASL inside TLS.
+fn client(cluster: &KafkaCluster, mechanism: &str, password: &str) -> Oracle {
+    let module = if mechanism == "PLAIN" { "plain.Plain" } else { "scram.Scram" };
+    let login = format!(
+        "org.apache.kafka.common.security.{module}LoginModule required username=\"kferry\" password=\"{password}\";"
+    );
+    let trust = cluster.certificates().unwrap().trust_store().display().to_string();
+    let properties = [
+        ("security.protocol", "SASL_SSL"),
+        ("sasl.mechanism", mechanism),
+        ("sasl.jaas.config", &login),
+        ("ssl.truststore.type", "PKCS12"),
+        ("ssl.truststore.location", &trust),
+        ("ssl.truststore.password", "kferry-test"),
+    ];
+    Oracle::start(cluster.release(), &cluster.bootstrap(), &properties).unwrap()
 }

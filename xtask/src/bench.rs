@@ -99,7 +99,7 @@ impl Sample {
 }
 
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
-    let binary = dist::binary()?;
+    let binary = dist::binary_under_test()?;
     let bytes = arguments.megabytes * 1_000_000;
     let cases: Vec<Case> =
         CASES.into_iter().filter(|case| arguments.clusters.contains(&case.clusters)).collect();

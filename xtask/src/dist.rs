@@ -4,6 +4,7 @@ use crate::banned;
 use crate::output::line;
 use crate::run::{Tally, check, read};
 use anyhow::{Result, bail, ensure};
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,8 +28,16 @@ pub(crate) fn run() -> Result<Tally> {
     Ok(Tally::default())
 }
 
+/// The binary to test or to measure: the one `KFERRY_BIN` names, else the static one, built first.
+pub(crate) fn binary_under_test() -> Result<PathBuf> {
+    match env::var_os("KFERRY_BIN") {
+        Some(path) => Ok(fs::canonicalize(path)?),
+        None => binary(),
+    }
+}
+
 /// Builds the static binary and returns its path.
-pub(crate) fn binary() -> Result<PathBuf> {
+fn binary() -> Result<PathBuf> {
     let mut build = cargo();
     build.args([
         "build",

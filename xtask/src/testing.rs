@@ -21,12 +21,12 @@ pub(crate) fn test() -> Result<Tally> {
     )
 }
 
-/// The tests that start real brokers, with the binary that `dist` builds. `filters` are parts of test names.
+/// The tests that start real brokers, with the binary that `dist` builds, or `KFERRY_BIN`. `filters` are parts of test names.
 pub(crate) fn integration(filters: &[String], threads: usize) -> Result<Tally> {
     for release in Release::ALL {
         fetch(release)?;
     }
-    let binary = dist::binary()?;
+    let binary = dist::binary_under_test()?;
     // What the tests crate has without the feature belongs to `test`; it is not run again here.
     let others: BTreeSet<String> = names(&test_program(&[])?, &[])?.into_iter().collect();
     let program = test_program(&["--features", "tests/real-kafka"])?;
