@@ -1,6 +1,7 @@
 //! The command line: what can be asked, with help written from the user's side.
 //!
-//! Only parsing lives here, and everything that can be judged from the arguments alone; a wrong command line ends with exit code 2.
+//! Only parsing lives here, and everything that can be judged from the arguments alone; a wrong command line ends with
+//! exit code 2.
 
 use std::path::PathBuf;
 
@@ -299,17 +300,24 @@ fn start(text: &str) -> Result<StartArg, String> {
         _ => {}
     }
     if let Ok(milliseconds) = text.parse::<i64>() {
-        return if milliseconds >= 0 { Ok(StartArg::Time(milliseconds)) } else { Err("a time before 1970 is not possible".to_owned()) };
+        return if milliseconds >= 0 {
+            Ok(StartArg::Time(milliseconds))
+        } else {
+            Err("a time before 1970 is not possible".to_owned())
+        };
     }
     match text.parse::<Timestamp>() {
         Ok(time) if time.as_millisecond() >= 0 => Ok(StartArg::Time(time.as_millisecond())),
         Ok(_) => Err("a time before 1970 is not possible".to_owned()),
-        Err(_) => Err("expected earliest, latest, a time such as 2025-01-31T14:00:00Z or 2025-01-31T14:00:00+01:00, or milliseconds since 1970".to_owned()),
+        Err(_) => Err("expected earliest, latest, milliseconds since 1970, or a time such as 2025-01-31T14:00:00Z or \
+                   2025-01-31T14:00:00+01:00".to_owned()),
     }
 }
 
 fn partition_at(text: &str) -> Result<PartitionAt, String> {
-    let wrong = |what: &str| format!("{what}: expected TOPIC:PARTITION or TOPIC:PARTITION@OFFSET, such as orders:0@1234");
+    let wrong = |what: &str| {
+        format!("{what}: expected TOPIC:PARTITION or TOPIC:PARTITION@OFFSET, such as orders:0@1234")
+    };
     let (topic, rest) = text.rsplit_once(':').ok_or_else(|| wrong("no ':'"))?;
     if topic.is_empty() {
         return Err(wrong("the topic is empty"));
@@ -318,21 +326,40 @@ fn partition_at(text: &str) -> Result<PartitionAt, String> {
         Some((partition, offset)) => (partition, Some(offset)),
         None => (rest, None),
     };
-    let partition = partition.parse().ok().filter(|index| *index >= 0).ok_or_else(|| wrong("the partition is not a number"))?;
+    let partition = partition
+        .parse()
+        .ok()
+        .filter(|index| *index >= 0)
+        .ok_or_else(|| wrong("the partition is not a number"))?;
     let offset = match offset {
-        Some(offset) => Some(offset.parse().ok().filter(|offset| *offset >= 0).ok_or_else(|| wrong("the offset is not a number"))?),
+        Some(offset) => Some(
+            offset
+                .parse()
+                .ok()
+                .filter(|offset| *offset >= 0)
+                .ok_or_else(|| wrong("the offset is not a number"))?,
+        ),
         None => None,
     };
     Ok(PartitionAt { topic: topic.to_owned(), partition, offset })
 }
 
 fn fill(text: &str) -> Result<Fill, String> {
-    let wrong = || "expected TOPIC:PARTITIONS:BYTES:BATCH_BYTES:CODEC, such as bench:4:1000000000:65536:lz4".to_owned();
+    let wrong = || {
+        "expected TOPIC:PARTITIONS:BYTES:BATCH_BYTES:CODEC, such as bench:4:1000000000:65536:lz4"
+            .to_owned()
+    };
     let parts: Vec<&str> = text.split(':').collect();
-    let [topic, partitions, bytes, batch_bytes, codec] = parts.as_slice() else { return Err(wrong()) };
+    let [topic, partitions, bytes, batch_bytes, codec] = parts.as_slice() else {
+        return Err(wrong());
+    };
     Ok(Fill {
         topic: (*topic).to_owned(),
-        partitions: partitions.parse().ok().filter(|count| (1..=10_000).contains(count)).ok_or_else(wrong)?,
+        partitions: partitions
+            .parse()
+            .ok()
+            .filter(|count| (1..=10_000).contains(count))
+            .ok_or_else(wrong)?,
         bytes: bytes.parse().map_err(|_| wrong())?,
         batch_bytes: batch_bytes.parse().ok().filter(|bytes| *bytes > 0).ok_or_else(wrong)?,
         codec: codec.parse().map_err(|_| wrong())?,
@@ -340,7 +367,9 @@ fn fill(text: &str) -> Result<Fill, String> {
 }
 
 fn user(text: &str) -> Result<(String, String), String> {
-    text.split_once(':').map(|(name, password)| (name.to_owned(), password.to_owned())).ok_or_else(|| "expected NAME:PASSWORD".to_owned())
+    text.split_once(':')
+        .map(|(name, password)| (name.to_owned(), password.to_owned()))
+        .ok_or_else(|| "expected NAME:PASSWORD".to_owned())
 }
 
 fn denial(text: &str) -> Result<(Operation, String), String> {
@@ -370,7 +399,9 @@ mod tests {
 
     #[test]
     fn starts() {
-        let check = |text: &str, expected: Option<StartArg>| assert_eq!(start(text).ok(), expected, "{text}");
+        let check = |text: &str, expected: Option<StartArg>| {
+            assert_eq!(start(text).ok(), expected, "{text}")
+        };
         check("earliest", Some(StartArg::Earliest));
         check("latest", Some(StartArg::Latest));
         check("0", Some(StartArg::Time(0)));
@@ -387,8 +418,12 @@ mod tests {
 
     #[test]
     fn partitions() {
-        let at = |topic: &str, partition, offset| Some(PartitionAt { topic: topic.to_owned(), partition, offset });
-        let check = |text: &str, expected: Option<PartitionAt>| assert_eq!(partition_at(text).ok(), expected, "{text}");
+        let at = |topic: &str, partition, offset| {
+            Some(PartitionAt { topic: topic.to_owned(), partition, offset })
+        };
+        let check = |text: &str, expected: Option<PartitionAt>| {
+            assert_eq!(partition_at(text).ok(), expected, "{text}")
+        };
         check("orders:0", at("orders", 0, None));
         check("orders.eu:12@99", at("orders.eu", 12, Some(99)));
         check("orders", None);
@@ -403,8 +438,18 @@ mod tests {
     #[test]
     fn fills() {
         let parsed = fill("bench:4:1000:100:lz4").unwrap();
-        assert_eq!((parsed.topic.as_str(), parsed.partitions, parsed.bytes, parsed.batch_bytes), ("bench", 4, 1000, 100));
-        for wrong in ["", "bench", "bench:0:1:1:lz4", "bench:1:1:0:lz4", "bench:1:1:1:rar", "bench:1:1:1:lz4:more"] {
+        assert_eq!(
+            (parsed.topic.as_str(), parsed.partitions, parsed.bytes, parsed.batch_bytes),
+            ("bench", 4, 1000, 100)
+        );
+        for wrong in [
+            "",
+            "bench",
+            "bench:0:1:1:lz4",
+            "bench:1:1:0:lz4",
+            "bench:1:1:1:rar",
+            "bench:1:1:1:lz4:more",
+        ] {
             assert!(fill(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,4 +1,5 @@
-//! How the program ends when it does not end well: what, where, why, and the cure, in words for the person who typed the command.
+//! How the program ends when it does not end well: what, where, why, and the cure, in words for the person who typed
+//! the command.
 
 use std::{error::Error, fmt, process::ExitCode};
 

@@ -12,7 +12,9 @@ use crate::{failure::Failure, output::Output};
 /// A usage [`Failure`] when `filter` is not a level or a filter.
 pub(crate) fn start(filter: &str, output: &Output) -> Result<(), Failure> {
     let parsed = EnvFilter::builder().parse(filter).map_err(|error| {
-        Failure::usage(format!("--log {filter}")).because(&error).cure("give error, warn, info, debug or trace, or a filter such as info,kafka_client=debug")
+        Failure::usage(format!("--log {filter}")).because(&error).cure(
+            "give error, warn, info, debug or trace, or a filter such as info,kafka_client=debug",
+        )
     })?;
     let colour = io::stderr().is_terminal() && crate::output::colour_wanted();
     // A second initialisation happens in no path of the program; were it to, the first one serves.

@@ -14,14 +14,19 @@ const EXIT_INTERRUPTED: i32 = 130;
 /// When the handlers cannot be installed.
 pub(crate) fn shutdown_token(output: &Output) -> Result<CancellationToken, Failure> {
     let token = CancellationToken::new();
-    let install = |kind| signal(kind).map_err(|error| Failure::failed("cannot install a signal handler").because(&error));
+    let install = |kind| {
+        signal(kind)
+            .map_err(|error| Failure::failed("cannot install a signal handler").because(&error))
+    };
     let mut interrupt = install(SignalKind::interrupt())?;
     let mut terminate = install(SignalKind::terminate())?;
     let cancel = token.clone();
     let output = output.clone();
     tokio::spawn(async move {
         next(&mut interrupt, &mut terminate).await;
-        output.note("stopping: what is under way is settled first; press Ctrl-C again to end at once");
+        output.note(
+            "stopping: what is under way is settled first; press Ctrl-C again to end at once",
+        );
         cancel.cancel();
         next(&mut interrupt, &mut terminate).await;
         std::process::exit(EXIT_INTERRUPTED);

@@ -37,24 +37,31 @@ pub(crate) async fn run(args: CheckArgs, output: &Output) -> Result<(), Failure>
     if let Some(topics) = args.topics {
         options = options.with_topics(Arc::new(move |name| topics.matches(name)));
     }
-    let report = preflight::run(&connection.config, &options, &mut |step| show(step, output, paint)).await;
+    let report =
+        preflight::run(&connection.config, &options, &mut |step| show(step, output, paint)).await;
     finish(&report, role, output, paint)
 }
 
 /// A connection of kind `cross_network` is reached through a gateway that forwards reads only.
 pub(crate) fn cross_network_target(what: &str) -> Failure {
-    Failure::usage(format!("{what}: a connection of kind cross_network can only be a source")).cure("use a connection of kind direct as the target")
+    Failure::usage(format!("{what}: a connection of kind cross_network can only be a source"))
+        .cure("use a connection of kind direct as the target")
 }
 
 /// The client of a connection; says so when certificates are not verified.
 pub(crate) fn client(connection: &config::Connection) -> Result<Client, Failure> {
     warn_unverified(connection);
-    Client::new(connection.config.clone()).map_err(|error| Failure::usage(connection.config.name.clone()).because(&error).maybe_cure(error.cure()))
+    Client::new(connection.config.clone()).map_err(|error| {
+        Failure::usage(connection.config.name.clone()).because(&error).maybe_cure(error.cure())
+    })
 }
 
 fn warn_unverified(connection: &config::Connection) {
     if connection.config.tls.as_ref().is_some_and(|tls| !tls.verify) {
-        tracing::warn!(cluster = connection.config.name, "TLS certificates are not verified: the peer may be anyone");
+        tracing::warn!(
+            cluster = connection.config.name,
+            "TLS certificates are not verified: the peer may be anyone"
+        );
     }
 }
 
@@ -69,7 +76,14 @@ fn finish(report: &Report, role: Role, output: &Output, paint: Paint) -> Result<
         failed: usize,
     }
     let failed = report.failures().count();
-    output.json(&Verdict { r#type: "result", ok: failed == 0, role, cluster_id: report.cluster_id.as_deref(), steps: report.steps.len(), failed });
+    output.json(&Verdict {
+        r#type: "result",
+        ok: failed == 0,
+        role,
+        cluster_id: report.cluster_id.as_deref(),
+        steps: report.steps.len(),
+        failed,
+    });
     if failed == 0 {
         output.text(&paint.good(&format!("usable as {role}")));
         return Ok(());

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use kafka_client::{
-    AbortedTransaction, BrokerConnection, CallOptions, Client, ClientError, FetchPartition, FetchSession, FetchSettings, FetchedPartition, Isolation,
-    ListedOffset, OffsetSpec, TopicPartition, TopicQuery,
+    AbortedTransaction, BrokerConnection, CallOptions, Client, ClientError, FetchPartition,
+    FetchSession, FetchSettings, FetchedPartition, Isolation, ListedOffset, OffsetSpec,
+    TopicPartition, TopicQuery,
 };
 use kafka_wire::{ErrorCode, Uuid};
 
@@ -23,7 +24,7 @@ pub(crate) struct Reader {
     isolation: Isolation,
     /// The first offset that the partition has.
     pub(crate) start: i64,
-    /// The end as it was when the reader was made.
+    /// The end as it was when it was looked for last.
     pub(crate) end: i64,
     /// The offset to read next.
     pub(crate) offset: i64,
@@ -42,31 +43,64 @@ impl Reader {
     ///
     /// # Errors
     /// A [`Failure`] when it does not exist or cannot be asked.
-    pub(crate) async fn new(client: &Client, at: TopicPartition, isolation: Isolation) -> Result<Self, Failure> {
-        let failed = |error: &ClientError| Failure::failed(at.to_string()).because(error).maybe_cure(error.cure());
-        let metadata = client.refresh_metadata(TopicQuery::Named(vec![at.topic.clone()])).await.map_err(|error| failed(&error))?;
+    pub(crate) async fn new(
+        client: &Client,
+        at: TopicPartition,
+        isolation: Isolation,
+    ) -> Result<Self, Failure> {
+        let failed = |error: &ClientError| {
+            Failure::failed(at.to_string()).because(error).maybe_cure(error.cure())
+        };
+        let metadata = client
+            .refresh_metadata(TopicQuery::Named(vec![at.topic.clone()]))
+            .await
+            .map_err(|error| failed(&error))?;
         let topic_id = match metadata.topics.get(&at.topic) {
-            Some(topic) if topic.error.is_ok() && topic.partition(at.partition).is_some() => topic.topic_id,
+            Some(topic) if topic.error.is_ok() && topic.partition(at.partition).is_some() => {
+                topic.topic_id
+            }
             Some(topic) if topic.error.is_ok() => {
-                return Err(Failure::failed(format!("{at}: the topic has {} partitions, from 0 on", topic.partitions.len())));
+                return Err(Failure::failed(format!(
+                    "{at}: the topic has {} partitions, from 0 on",
+                    topic.partitions.len()
+                )));
             }
-            Some(topic) => return Err(Failure::failed(format!("{}: {} ({})", at.topic, topic.error.meaning(), topic.error))),
-            None => return Err(Failure::failed(format!("{}: the topic is not known to the cluster", at.topic))),
-        };
-        let bound = |spec| {
-            let (client, at) = (client.clone(), at.clone());
-            async move {
-                let listed = client.list_offsets(vec![(at.clone(), spec)], isolation).await.map_err(|error| Failure::failed(at.to_string()).because(&error))?;
-                match listed.get(&at) {
-                    Some(Ok(ListedOffset { offset, .. })) => Ok(*offset),
-                    Some(Err(code)) => Err(refused(&at, *code)),
-                    None => Err(Failure::failed(format!("{at}: the broker says nothing about its offsets"))),
-                }
+            Some(topic) => {
+                return Err(Failure::failed(format!(
+                    "{}: {}: {}",
+                    at.topic,
+                    topic.error,
+                    topic.error.meaning()
+                )));
+            }
+            None => {
+                return Err(Failure::failed(format!(
+                    "{}: the topic is not known to the cluster",
+                    at.topic
+                )));
             }
         };
-        let start = bound(OffsetSpec::Earliest).await?;
-        let end = bound(OffsetSpec::Latest).await?;
-        Ok(Self { client: client.clone(), at, topic_id, connection: None, isolation, start, end, offset: start })
+        let start = bound(client, &at, OffsetSpec::Earliest, isolation).await?;
+        let end = bound(client, &at, OffsetSpec::Latest, isolation).await?;
+        Ok(Self {
+            client: client.clone(),
+            at,
+            topic_id,
+            connection: None,
+            isolation,
+            start,
+            end,
+            offset: start,
+        })
+    }
+
+    /// Looks where the end is by now.
+    ///
+    /// # Errors
+    /// A [`Failure`] when the partition cannot be asked.
+    pub(crate) async fn look_for_more(&mut self) -> Result<(), Failure> {
+        self.end = bound(&self.client, &self.at, OffsetSpec::Latest, self.isolation).await?;
+        Ok(())
     }
 
     /// The next batches; nothing at the end.
@@ -80,9 +114,16 @@ impl Reader {
         let mut tries = 0;
         loop {
             let error = match self.fetch().await {
-                Ok(fetched) if fetched.error.is_ok() => return Ok(Some(Fetched { records: fetched.records, aborted: fetched.aborted })),
+                Ok(fetched) if fetched.error.is_ok() => {
+                    return Ok(Some(Fetched {
+                        records: fetched.records,
+                        aborted: fetched.aborted,
+                    }));
+                }
                 Ok(fetched) => refused(&self.at, fetched.error),
-                Err(error) => Failure::failed(self.at.to_string()).because(&error).maybe_cure(error.cure()),
+                Err(error) => {
+                    Failure::failed(self.at.to_string()).because(&error).maybe_cure(error.cure())
+                }
             };
             tries += 1;
             if tries >= TRIES {
@@ -97,7 +138,10 @@ impl Reader {
         let partition = metadata.partition(&self.at.topic, self.at.partition);
         let leader = partition.map(|partition| partition.leader_id).filter(|id| *id >= 0);
         let Some(leader) = leader else {
-            return Err(ClientError::NoLeader { at: self.at.clone(), code: ErrorCode::LEADER_NOT_AVAILABLE });
+            return Err(ClientError::NoLeader {
+                at: self.at.clone(),
+                code: ErrorCode::LEADER_NOT_AVAILABLE,
+            });
         };
         let connection = match self.connection.take() {
             Some(connection) if !connection.is_closed() => connection,
@@ -112,16 +156,47 @@ impl Reader {
             last_fetched_epoch: -1,
             bytes_max: FETCH_BYTES,
         };
-        let settings = FetchSettings { bytes_max: FETCH_BYTES, isolation: self.isolation, ..FetchSettings::default() };
+        let settings = FetchSettings {
+            bytes_max: FETCH_BYTES,
+            isolation: self.isolation,
+            ..FetchSettings::default()
+        };
         let mut session = FetchSession::new();
-        let (request, version) = session.request(connection.versions(), &settings, std::slice::from_ref(&wanted));
-        let response = connection.call_with(request, CallOptions { version_max: Some(version), ..CallOptions::default() }).await?;
-        let mut partitions = session.handle(response).map_err(|error| ClientError::InvalidArgument(error.to_string()))?;
+        let (request, version) =
+            session.request(connection.versions(), &settings, std::slice::from_ref(&wanted));
+        let response = connection
+            .call_with(
+                request,
+                CallOptions { version_max: Some(version), ..CallOptions::default() },
+            )
+            .await?;
+        let mut partitions = session
+            .handle(response)
+            .map_err(|error| ClientError::InvalidArgument(error.to_string()))?;
         self.connection = Some(connection);
-        partitions.pop().ok_or_else(|| ClientError::InvalidArgument(format!("{}: the answer is empty", self.at)))
+        partitions.pop().ok_or_else(|| {
+            ClientError::InvalidArgument(format!("{}: the answer is empty", self.at))
+        })
+    }
+}
+
+async fn bound(
+    client: &Client,
+    at: &TopicPartition,
+    spec: OffsetSpec,
+    isolation: Isolation,
+) -> Result<i64, Failure> {
+    let listed = client
+        .list_offsets(vec![(at.clone(), spec)], isolation)
+        .await
+        .map_err(|error| Failure::failed(at.to_string()).because(&error))?;
+    match listed.get(at) {
+        Some(Ok(ListedOffset { offset, .. })) => Ok(*offset),
+        Some(Err(code)) => Err(refused(at, *code)),
+        None => Err(Failure::failed(format!("{at}: the broker says nothing about its offsets"))),
     }
 }
 
 fn refused(at: &TopicPartition, code: ErrorCode) -> Failure {
-    Failure::failed(format!("{at}: {} ({code})", code.meaning()))
+    Failure::failed(format!("{at}: {code}: {}", code.meaning()))
 }

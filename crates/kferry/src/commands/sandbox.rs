@@ -28,7 +28,9 @@ const DISTINCT_BATCHES: usize = 8;
 pub(crate) async fn run(args: SandboxArgs, output: &Output) -> Result<(), Failure> {
     let shutdown = signals::shutdown_token(output)?;
     let cluster = Cluster::new(ClusterConfig {
-        cluster_id: args.cluster_id.unwrap_or_else(|| format!("sandbox-{:016x}", fastrand::u64(..))),
+        cluster_id: args
+            .cluster_id
+            .unwrap_or_else(|| format!("sandbox-{:016x}", fastrand::u64(..))),
         brokers: args.brokers.into(),
         // A bench measures the replicator, not this cluster's walk over records.
         validate_records: !args.discard,
@@ -45,7 +47,10 @@ pub(crate) async fn run(args: SandboxArgs, output: &Output) -> Result<(), Failur
     for (operation, topic) in &args.denials {
         cluster.deny("*", *operation, Resource::Topic(topic.clone()));
     }
-    let listening = cluster.listen().await.map_err(|error| Failure::failed("cannot listen on a loopback port").because(&error))?;
+    let listening = cluster
+        .listen()
+        .await
+        .map_err(|error| Failure::failed("cannot listen on a loopback port").because(&error))?;
     let bootstrap = listening.bootstrap();
     if let Some(broker) = args.kill {
         cluster.kill_broker(broker);
@@ -61,16 +66,23 @@ pub(crate) async fn run(args: SandboxArgs, output: &Output) -> Result<(), Failur
 
 /// Under another name first: whoever waits for the file never sees half of it.
 fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::failed(format!("cannot write {}", path.display())).because(&error);
+    let failed = |error: std::io::Error| {
+        Failure::failed(format!("cannot write {}", path.display())).because(&error)
+    };
     let part = path.with_extension("part");
     fs::write(&part, text).map_err(failed)?;
     fs::rename(&part, path).map_err(failed)
 }
 
 fn fill_topic(cluster: &Cluster, fill: &Fill) -> Result<(), Failure> {
-    let failed = |error: &dyn std::error::Error| Failure::failed(format!("--fill {}", fill.topic)).because(error);
-    cluster.create_topic(&fill.topic, usize::try_from(fill.partitions).unwrap_or(1), &[]).map_err(|error| failed(&error))?;
-    let batches: Vec<Vec<Record>> = (0..DISTINCT_BATCHES).map(|seed| records(fill.batch_bytes, seed)).collect();
+    let failed = |error: &dyn std::error::Error| {
+        Failure::failed(format!("--fill {}", fill.topic)).because(error)
+    };
+    cluster
+        .create_topic(&fill.topic, usize::try_from(fill.partitions).unwrap_or(1), &[])
+        .map_err(|error| failed(&error))?;
+    let batches: Vec<Vec<Record>> =
+        (0..DISTINCT_BATCHES).map(|seed| records(fill.batch_bytes, seed)).collect();
     let options = BatchOptions { compression: fill.codec, ..BatchOptions::default() };
     let batch_bytes = u64::try_from(fill.batch_bytes).unwrap_or(u64::MAX);
     let mut written = 0;
@@ -80,7 +92,9 @@ fn fill_topic(cluster: &Cluster, fill: &Fill) -> Result<(), Failure> {
             break;
         }
         let partition = partitions.next().unwrap_or(0);
-        cluster.append_records(&fill.topic, partition, &options, records).map_err(|error| failed(&error))?;
+        cluster
+            .append_records(&fill.topic, partition, &options, records)
+            .map_err(|error| failed(&error))?;
         written += batch_bytes;
     }
     Ok(())
@@ -96,12 +110,20 @@ fn records(batch_bytes: usize, seed: usize) -> Vec<Record> {
         let mut value = Vec::with_capacity(size);
         while value.len() < size {
             value.extend_from_slice(b"{\"order\":\"accepted\",\"customer\":\"");
-            value.extend((0..24).map(|_| random.alphanumeric()).map(|c| u8::try_from(c).unwrap_or(b'x')));
+            value.extend(
+                (0..24).map(|_| random.alphanumeric()).map(|c| u8::try_from(c).unwrap_or(b'x')),
+            );
             value.extend_from_slice(b"\"}");
         }
         value.truncate(size);
         let offset = i64::try_from(index).unwrap_or(i64::MAX);
-        Record { offset, timestamp, key: None, value: Some(Bytes::from(value)), headers: Vec::new() }
+        Record {
+            offset,
+            timestamp,
+            key: None,
+            value: Some(Bytes::from(value)),
+            headers: Vec::new(),
+        }
     };
     (0..count).map(record).collect()
 }

@@ -127,11 +127,14 @@ impl<'de> de::Visitor<'de> for PasswordVisitor {
         Err(de::Error::custom(LITERAL_PASSWORD))
     }
     fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Err(E::custom("no password source is given; write password: {env: VARIABLE} or password: {file: PATH}"))
+        Err(E::custom(
+            "no password source is given; write password: {env: VARIABLE} or password: {file: PATH}",
+        ))
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let wrong = || de::Error::custom("expected exactly one of {env: VARIABLE} and {file: PATH}");
+        let wrong =
+            || de::Error::custom("expected exactly one of {env: VARIABLE} and {file: PATH}");
         let source = match map.next_key::<String>()?.as_deref() {
             Some("env") => PasswordSource::Env(map.next_value()?),
             Some("file") => PasswordSource::File(map.next_value()?),
@@ -156,7 +159,8 @@ impl Place<'_> {
     fn show(&self, location: Location, message: &str, words: snippet::Words) -> Failure {
         let (line, column) = (location.line(), location.column());
         let (message, snippet) = snippet::render(self.text, line, column, message, words);
-        Failure::usage(format!("{}:{line}:{column}: {message}", self.path.display())).snippet(snippet)
+        Failure::usage(format!("{}:{line}:{column}: {message}", self.path.display()))
+            .snippet(snippet)
     }
 
     /// A path in the file is meant from where the file is.
@@ -166,7 +170,9 @@ impl Place<'_> {
 
     fn read(&self, path: &Spanned<PathBuf>) -> Result<Vec<u8>, Failure> {
         let resolved = self.resolve(&path.value);
-        read(&resolved).map_err(|error| self.failure(path.referenced, &format!("cannot read {}: {error}", resolved.display())))
+        read(&resolved).map_err(|error| {
+            self.failure(path.referenced, &format!("cannot read {}: {error}", resolved.display()))
+        })
     }
 }
 
@@ -185,28 +191,40 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// A usage [`Failure`] with file, line, column and the line itself.
 pub(super) fn load(path: &Path) -> Result<Connection, Failure> {
     let bytes = read(path).map_err(|error| {
-        Failure::usage(format!("cannot read the connection file {}: {error}", path.display())).cure("give HOST:PORT, or the path of a readable connection file")
+        Failure::usage(format!("cannot read the connection file {}: {error}", path.display()))
+            .cure("give HOST:PORT, or the path of a readable connection file")
     })?;
-    let text = String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{}: the file is not UTF-8 text", path.display())))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::usage(format!("{}: the file is not UTF-8 text", path.display())))?;
     parse(path, &text, |name| std::env::var(name).ok())
 }
 
-fn parse(path: &Path, text: &str, env: impl Fn(&str) -> Option<String>) -> Result<Connection, Failure> {
+fn parse(
+    path: &Path,
+    text: &str,
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<Connection, Failure> {
     let place = Place { path, text };
     let options = serde_saphyr::options! { with_snippet: false, no_schema: false };
-    let file: ConnectionFile = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let message = snippet::message_of(&error);
-        match error.location() {
-            Some(location) => place.show(location, &message, snippet::Words::Parsers),
-            None => Failure::usage(format!("{}: {message}", path.display())),
-        }
-    })?;
+    let file: ConnectionFile =
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+            let message = snippet::message_of(&error);
+            match error.location() {
+                Some(location) => place.show(location, &message, snippet::Words::Parsers),
+                None => Failure::usage(format!("{}: {message}", path.display())),
+            }
+        })?;
     let bootstrap = bootstrap(&place, &file.bootstrap)?;
     let mut config = ConnectionConfig::new(bootstrap);
     config = match file.name {
-        Some(name) if name.value.trim().is_empty() => return Err(place.failure(name.referenced, "the name is empty")),
+        Some(name) if name.value.trim().is_empty() => {
+            return Err(place.failure(name.referenced, "the name is empty"));
+        }
         Some(name) => config.with_name(name.value),
-        None => config.with_name(path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into_owned())),
+        None => config.with_name(path.file_stem().map_or_else(
+            || path.display().to_string(),
+            |stem| stem.to_string_lossy().into_owned(),
+        )),
     };
     if let Some(section) = &file.tls {
         config = config.with_tls(tls(&place, section)?);
@@ -217,19 +235,32 @@ fn parse(path: &Path, text: &str, env: impl Fn(&str) -> Option<String>) -> Resul
     Ok(Connection { config, kind: file.kind, description: file.description })
 }
 
-fn bootstrap(place: &Place<'_>, list: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<BrokerAddress>, Failure> {
+fn bootstrap(
+    place: &Place<'_>,
+    list: &Spanned<Vec<Spanned<String>>>,
+) -> Result<Vec<BrokerAddress>, Failure> {
     if list.value.is_empty() {
-        return Err(place.failure(list.referenced, "the list of bootstrap addresses is empty; one is enough: every broker is discovered from it"));
+        return Err(place.failure(
+            list.referenced,
+            "the list of bootstrap addresses is empty; one is enough: every broker is discovered from it",
+        ));
     }
     list.value
         .iter()
-        .map(|entry| entry.value.parse::<BrokerAddress>().map_err(|error| place.failure(entry.referenced, &error.to_string())))
+        .map(|entry| {
+            entry
+                .value
+                .parse::<BrokerAddress>()
+                .map_err(|error| place.failure(entry.referenced, &error.to_string()))
+        })
         .collect()
 }
 
 fn tls(place: &Place<'_>, section: &TlsSection) -> Result<TlsConfig, Failure> {
     let mut tls = TlsConfig::default();
-    tls.verify = section.verify;
+    if !section.verify {
+        tls.verify = false;
+    }
     if let Some(ca) = &section.ca {
         tls.ca = Some(place.read(ca)?);
     }
@@ -242,21 +273,36 @@ fn tls(place: &Place<'_>, section: &TlsSection) -> Result<TlsConfig, Failure> {
     tls.identity = match (&section.cert, &section.key) {
         (Some(cert), Some(key)) => {
             let pem = place.read(key)?;
-            let pem = String::from_utf8(pem).map_err(|_| place.failure(key.referenced, "the key file is not PEM text"))?;
+            let pem = String::from_utf8(pem)
+                .map_err(|_| place.failure(key.referenced, "the key file is not PEM text"))?;
             Some(TlsIdentity { certificate: place.read(cert)?, key: Secret::new(pem) })
         }
-        (Some(cert), None) => return Err(place.failure(cert.referenced, "cert needs key: the private key that belongs to it")),
-        (None, Some(key)) => return Err(place.failure(key.referenced, "key needs cert: the certificate that belongs to it")),
+        (Some(cert), None) => {
+            return Err(place
+                .failure(cert.referenced, "cert needs key: the private key that belongs to it"));
+        }
+        (None, Some(key)) => {
+            return Err(
+                place.failure(key.referenced, "key needs cert: the certificate that belongs to it")
+            );
+        }
         (None, None) => None,
     };
     Ok(tls)
 }
 
-fn sasl(place: &Place<'_>, section: &SaslSection, env: impl Fn(&str) -> Option<String>) -> Result<Credentials, Failure> {
+fn sasl(
+    place: &Place<'_>,
+    section: &SaslSection,
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<Credentials, Failure> {
     let mechanism = section.mechanism.value.parse::<Mechanism>().map_err(|_| {
         place.failure(
             section.mechanism.referenced,
-            &format!("mechanism {:?} is not supported; PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 are", section.mechanism.value),
+            &format!(
+                "mechanism {:?} is not supported; PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 are",
+                section.mechanism.value
+            ),
         )
     })?;
     if section.username.value.is_empty() {
@@ -264,22 +310,46 @@ fn sasl(place: &Place<'_>, section: &SaslSection, env: impl Fn(&str) -> Option<S
     }
     let at = section.password.referenced;
     let password = match &section.password.value {
-        PasswordSource::Env(name) => env(name).filter(|value| !value.is_empty()).ok_or_else(|| {
-            place.failure(at, &format!("the environment variable {name} for the password is not set")).cure(format!("set it before you start kferry: export {name}=…"))
-        })?,
+        PasswordSource::Env(name) => {
+            env(name).filter(|value| !value.is_empty()).ok_or_else(|| {
+                place
+                    .failure(
+                        at,
+                        &format!("the environment variable {name} for the password is not set"),
+                    )
+                    .cure(format!("set it before you start kferry: export {name}=…"))
+            })?
+        }
         PasswordSource::File(path) => {
             let resolved = place.resolve(path);
-            let bytes = read(&resolved).map_err(|error| place.failure(at, &format!("cannot read the password file {}: {error}", resolved.display())))?;
-            let text = String::from_utf8(bytes).map_err(|_| place.failure(at, &format!("the password file {} is not UTF-8 text", resolved.display())))?;
+            let bytes = read(&resolved).map_err(|error| {
+                place.failure(
+                    at,
+                    &format!("cannot read the password file {}: {error}", resolved.display()),
+                )
+            })?;
+            let text = String::from_utf8(bytes).map_err(|_| {
+                place.failure(
+                    at,
+                    &format!("the password file {} is not UTF-8 text", resolved.display()),
+                )
+            })?;
             // Editors and `echo` end a file with a newline; it is not part of the password.
-            let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+            let text = text
+                .strip_suffix('\n')
+                .map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
             if text.is_empty() {
-                return Err(place.failure(at, &format!("the password file {} is empty", resolved.display())));
+                return Err(place
+                    .failure(at, &format!("the password file {} is empty", resolved.display())));
             }
             text.to_owned()
         }
     };
-    Ok(Credentials { mechanism, username: section.username.value.clone(), password: Secret::new(password) })
+    Ok(Credentials {
+        mechanism,
+        username: section.username.value.clone(),
+        password: Secret::new(password),
+    })
 }
 
 #[cfg(test)]
@@ -312,7 +382,10 @@ mod tests {
         let tls = connection.config.tls.as_ref().unwrap();
         assert_eq!((tls.verify, tls.server_name.as_deref()), (false, Some("x")));
         let sasl = connection.config.sasl.as_ref().unwrap();
-        assert_eq!((sasl.mechanism, sasl.username.as_str(), sasl.password.expose()), (Mechanism::ScramSha512, "me", "hunter2!"));
+        assert_eq!(
+            (sasl.mechanism, sasl.username.as_str(), sasl.password.expose()),
+            (Mechanism::ScramSha512, "me", "hunter2!")
+        );
         assert!(!format!("{connection:?}").contains("hunter"));
     }
 
@@ -333,7 +406,10 @@ mod tests {
         refused("bootstrap: [a:1]\nkind: far\n", &["dir/c.yaml:2:7", "far"]);
         refused("bootstrap: [a:1]\ntls:\n  verify: perhaps\n", &["dir/c.yaml:3:11"]);
         refused("bootstrap: [a:1]\ntls: {cert: c.pem}\n", &["dir/c.yaml:2:13", "key"]);
-        refused("bootstrap: [a:1]\ntls: {ca: missing.pem}\n", &["dir/c.yaml:2:11", "dir/missing.pem", "No such file"]);
+        refused(
+            "bootstrap: [a:1]\ntls: {ca: missing.pem}\n",
+            &["dir/c.yaml:2:11", "dir/missing.pem", "No such file"],
+        );
         refused("bootstrap: [a:1\nname: x\n", &["dir/c.yaml:"]);
         refused("", &["dir/c.yaml"]);
     }
@@ -345,8 +421,14 @@ mod tests {
     #[test]
     fn secrets_come_from_elsewhere() {
         refused(&with_sasl("  password: {env: UNSET}"), &["dir/c.yaml:5:13", "UNSET", "export"]);
-        refused(&with_sasl("  password: {file: none}"), &["dir/c.yaml:5:13", "dir/none", "No such file"]);
-        refused("bootstrap: [a:1]\nsasl: {mechanism: DIGEST, username: me, password: {env: SET}}\n", &["dir/c.yaml:2:19", "DIGEST", "SCRAM-SHA-512"]);
+        refused(
+            &with_sasl("  password: {file: none}"),
+            &["dir/c.yaml:5:13", "dir/none", "No such file"],
+        );
+        refused(
+            "bootstrap: [a:1]\nsasl: {mechanism: DIGEST, username: me, password: {env: SET}}\n",
+            &["dir/c.yaml:2:19", "DIGEST", "SCRAM-SHA-512"],
+        );
     }
 
     #[test]
@@ -372,7 +454,13 @@ mod tests {
         }
         refused(&with_sasl("  password: hunter2"), &["{env: VARIABLE}", "{file: PATH}"]);
         refused("bootstrap: [a:1]\npassword: hunter2\n", &["dir/c.yaml:2:1", "password"]);
-        refused("bootstrap: [a:1]\nsasl: {mechanism: PLAIN, username: me, password: hunter2}\n", &["{env: VARIABLE}"]);
-        refused("bootstrap: [a:1]\nsasl: {mechanism: NO, username: me, password: {env: SET}, pin: hunter2}\n", &["pin"]);
+        refused(
+            "bootstrap: [a:1]\nsasl: {mechanism: PLAIN, username: me, password: hunter2}\n",
+            &["{env: VARIABLE}"],
+        );
+        refused(
+            "bootstrap: [a:1]\nsasl: {mechanism: NO, username: me, password: {env: SET}, pin: hunter2}\n",
+            &["pin"],
+        );
     }
 }

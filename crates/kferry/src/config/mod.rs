@@ -45,7 +45,9 @@ pub(crate) fn connection(flag: &str, text: &str) -> Result<Connection, Failure> 
 /// A path is told from an address by what it looks like first, so that a missing file is called a missing file.
 fn is_file(text: &str) -> bool {
     let path = Path::new(text);
-    let named_so = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml"));
+    let named_so = path.extension().is_some_and(|extension| {
+        extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml")
+    });
     named_so || text.contains('/') || path.is_file()
 }
 

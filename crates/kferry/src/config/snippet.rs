@@ -25,7 +25,13 @@ pub(super) fn message_of(error: &serde_saphyr::Error) -> String {
 }
 
 /// The message, and the line with a caret under `column`; both without what may be secret. Line and column count from 1.
-pub(super) fn render(text: &str, line: u64, column: u64, message: &str, words: Words) -> (String, String) {
+pub(super) fn render(
+    text: &str,
+    line: u64,
+    column: u64,
+    message: &str,
+    words: Words,
+) -> (String, String) {
     let lines: Vec<&str> = text.lines().collect();
     let index = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
     let source = lines.get(index).copied().unwrap_or_default();
@@ -33,7 +39,14 @@ pub(super) fn render(text: &str, line: u64, column: u64, message: &str, words: W
     let (shown, message) = if unknown_key || may_hold_secret(&lines, index) {
         let (shown, hidden) = key_only(source);
         // The parser quotes the unknown key, which is what the user needs to see, and no value.
-        (shown, if unknown_key || words == Words::Ours { message.to_owned() } else { without_words(message, hidden) })
+        (
+            shown,
+            if unknown_key || words == Words::Ours {
+                message.to_owned()
+            } else {
+                without_words(message, hidden)
+            },
+        )
     } else {
         (source.to_owned(), message.to_owned())
     };
@@ -70,16 +83,25 @@ fn may_hold_secret(lines: &[&str], index: usize) -> bool {
 
 /// The line up to its first key, and what was cut off; a line without a key is hidden whole.
 fn key_only(line: &str) -> (String, &str) {
-    let end = line.find(": ").map(|index| index + 1).or_else(|| line.trim_end().ends_with(':').then_some(line.len()));
+    let end = line
+        .find(": ")
+        .map(|index| index + 1)
+        .or_else(|| line.trim_end().ends_with(':').then_some(line.len()));
     let Some(end) = end else { return (HIDDEN.to_owned(), line) };
     let (shown, hidden) = line.split_at(end);
-    if hidden.trim().is_empty() { (shown.to_owned(), "") } else { (format!("{shown} {HIDDEN}"), hidden) }
+    if hidden.trim().is_empty() {
+        (shown.to_owned(), "")
+    } else {
+        (format!("{shown} {HIDDEN}"), hidden)
+    }
 }
 
 /// Takes the words of `hidden` out of `message`: parsers quote what they dislike.
 fn without_words(message: &str, hidden: &str) -> String {
     let mut message = message.to_owned();
-    let words = hidden.split(|c: char| c.is_whitespace() || "{}[],\"'".contains(c)).map(|word| word.trim_start_matches(['*', '&', '!', '|', '>']));
+    let words = hidden
+        .split(|c: char| c.is_whitespace() || "{}[],\"'".contains(c))
+        .map(|word| word.trim_start_matches(['*', '&', '!', '|', '>']));
     for word in words.filter(|word| word.chars().count() > 2) {
         message = message.replace(word, HIDDEN);
         // A key inside the hidden part, or a value that the parser cut at its colon.
@@ -108,13 +130,31 @@ mod tests {
 
     #[test]
     fn a_harmless_line_is_shown_whole() {
-        check("kind: far\n", 1, 7, "unknown variant", "unknown variant\n    |\n  1 | kind: far\n    |       ^");
+        check(
+            "kind: far\n",
+            1,
+            7,
+            "unknown variant",
+            "unknown variant\n    |\n  1 | kind: far\n    |       ^",
+        );
     }
 
     #[test]
     fn a_secret_is_not() {
-        check("a:\n  password: tiger\n", 2, 13, "bad tiger", "bad …\n    |\n  2 |   password: …\n    |             ^");
-        check("passwrd: tiger\n", 1, 1, "unknown field `passwrd`", "unknown field `passwrd`\n    |\n  1 | passwrd: …\n    | ^");
+        check(
+            "a:\n  password: tiger\n",
+            2,
+            13,
+            "bad tiger",
+            "bad …\n    |\n  2 |   password: …\n    |             ^",
+        );
+        check(
+            "passwrd: tiger\n",
+            1,
+            1,
+            "unknown field `passwrd`",
+            "unknown field `passwrd`\n    |\n  1 | passwrd: …\n    | ^",
+        );
         check("password:\n  tiger\n", 2, 3, "bad tiger", "bad …\n    |\n  2 | …\n    |  ^");
     }
 }

@@ -39,8 +39,14 @@ struct Shared {
 impl Output {
     /// Output in this form to this process's streams.
     pub(crate) fn new(format: Format) -> Self {
-        let live = format == Format::Text && io::stderr().is_terminal() && std::env::var("TERM").map_or(true, |term| term != "dumb");
-        let target = if live { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
+        let live = format == Format::Text
+            && io::stderr().is_terminal()
+            && std::env::var("TERM").map_or(true, |term| term != "dumb");
+        let target = if live {
+            ProgressDrawTarget::stderr_with_hz(10)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         Self {
             shared: Arc::new(Shared {
                 format,

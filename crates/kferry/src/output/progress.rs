@@ -35,9 +35,19 @@ pub(crate) struct Display {
 
 impl Display {
     /// Starts to show what `progress` publishes.
-    pub(crate) fn start(output: &Output, task: &str, progress: watch::Receiver<Arc<Progress>>) -> Self {
+    pub(crate) fn start(
+        output: &Output,
+        task: &str,
+        progress: watch::Receiver<Arc<Progress>>,
+    ) -> Self {
         let stop = CancellationToken::new();
-        let shower = Shower { output: output.clone(), task: task.to_owned(), progress, rates: Rates::default(), bars: Bars::default() };
+        let shower = Shower {
+            output: output.clone(),
+            task: task.to_owned(),
+            progress,
+            rates: Rates::default(),
+            bars: Bars::default(),
+        };
         let task = tokio::spawn(shower.run(stop.clone()));
         Self { stop, task }
     }
@@ -73,7 +83,9 @@ impl Shower {
             let view = self.rates.view(&progress, Instant::now());
             if self.output.is_live() {
                 self.bars.draw(&self.output, &view);
-            } else if last.as_ref().is_none_or(|last| view.has_news(last)) && !view.topics.is_empty() {
+            } else if last.as_ref().is_none_or(|last| view.has_news(last))
+                && !view.topics.is_empty()
+            {
                 self.write(&view);
                 last = Some(view);
             }
@@ -95,7 +107,12 @@ impl Shower {
         if self.output.is_json() {
             self.output.json(&Line { r#type: "progress", task: &self.task, view });
         } else {
-            self.output.note(&format!("{}: {} topics, {}", self.task, view.topics.len(), view.total.sentence()));
+            self.output.note(&format!(
+                "{}: {} topics, {}",
+                self.task,
+                view.topics.len(),
+                view.total.sentence()
+            ));
         }
     }
 }
@@ -182,39 +199,64 @@ impl Rates {
         for row in topics.iter_mut().chain([&mut total]) {
             self.rate(row, now);
         }
-        View { total, topics, elapsed_ms: u64::try_from(progress.elapsed.as_millis()).unwrap_or(u64::MAX) }
+        View {
+            total,
+            topics,
+            elapsed_ms: u64::try_from(progress.elapsed.as_millis()).unwrap_or(u64::MAX),
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
     fn rate(&mut self, row: &mut Row, now: Instant) {
-        let fresh = Mark { at: now, records: row.records, bytes: row.bytes, records_per_second: 0.0, bytes_per_second: 0.0 };
+        let fresh = Mark {
+            at: now,
+            records: row.records,
+            bytes: row.bytes,
+            records_per_second: 0.0,
+            bytes_per_second: 0.0,
+        };
         let mark = self.marks.entry(row.name.clone()).or_insert(fresh);
         let seconds = now.saturating_duration_since(mark.at).as_secs_f64();
         if seconds > 0.0 {
             let keep = (-seconds / RATE_MEMORY_S).exp();
             let smooth = |old: f64, new: u64| old * keep + (new as f64 / seconds) * (1.0 - keep);
             *mark = Mark {
-                records_per_second: smooth(mark.records_per_second, row.records.saturating_sub(mark.records)),
-                bytes_per_second: smooth(mark.bytes_per_second, row.bytes.saturating_sub(mark.bytes)),
+                records_per_second: smooth(
+                    mark.records_per_second,
+                    row.records.saturating_sub(mark.records),
+                ),
+                bytes_per_second: smooth(
+                    mark.bytes_per_second,
+                    row.bytes.saturating_sub(mark.bytes),
+                ),
                 ..fresh
             };
         }
         row.records_per_second = rounded(mark.records_per_second);
         row.bytes_per_second = rounded(mark.bytes_per_second);
-        row.eta_s = (row.lag_records > 0 && mark.records_per_second >= 1.0).then(|| whole(row.lag_records as f64 / mark.records_per_second));
+        row.eta_s = (row.lag_records > 0 && mark.records_per_second >= 1.0)
+            .then(|| whole(row.lag_records as f64 / mark.records_per_second));
     }
 }
 
 fn row(topic: &TopicProgress) -> Row {
     let partitions = &topic.partitions;
-    let known = || partitions.iter().filter(|partition| partition.position >= 0 && partition.source_end >= 0);
+    let known = || {
+        partitions.iter().filter(|partition| partition.position >= 0 && partition.source_end >= 0)
+    };
     let start = |partition: i64| partition.max(0);
-    let done: i64 = known().map(|partition| (partition.position - start(partition.source_start)).max(0)).sum();
-    let all: i64 = known().map(|partition| (partition.source_end - start(partition.source_start)).max(0)).sum();
+    let done: i64 =
+        known().map(|partition| (partition.position - start(partition.source_start)).max(0)).sum();
+    let all: i64 = known()
+        .map(|partition| (partition.source_end - start(partition.source_start)).max(0))
+        .sum();
     Row {
         name: topic.topic.clone(),
         partitions: partitions.len(),
-        stopped: partitions.iter().filter(|partition| partition.state == LaneState::Stopped).count(),
+        stopped: partitions
+            .iter()
+            .filter(|partition| partition.state == LaneState::Stopped)
+            .count(),
         percent: percent(done, all),
         records: partitions.iter().map(|partition| partition.records_copied).sum(),
         bytes: partitions.iter().map(|partition| partition.bytes_copied).sum(),
@@ -227,7 +269,12 @@ fn row(topic: &TopicProgress) -> Row {
 fn total(topics: &[Row], progress: &Progress) -> Row {
     let (mut done, mut all) = (0.0, 0.0);
     for (topic, row) in progress.topics.iter().zip(topics) {
-        let offsets: i64 = topic.partitions.iter().filter(|p| p.source_end >= 0).map(|p| (p.source_end - p.source_start.max(0)).max(0)).sum();
+        let offsets: i64 = topic
+            .partitions
+            .iter()
+            .filter(|p| p.source_end >= 0)
+            .map(|p| (p.source_end - p.source_start.max(0)).max(0))
+            .sum();
         done += offsets as f64 * row.percent / 100.0;
         all += offsets as f64;
     }
@@ -255,7 +302,11 @@ fn rounded(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating, and for people to read")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturating, and for people to read"
+)]
 fn whole(value: f64) -> u64 {
     value.round() as u64
 }
@@ -288,7 +339,8 @@ impl Bars {
             }
         }
         let hidden = view.topics.len().saturating_sub(self.topics.len());
-        let name = if hidden == 0 { "total".to_owned() } else { format!("total (+{hidden} more topics)") };
+        let name =
+            if hidden == 0 { "total".to_owned() } else { format!("total (+{hidden} more topics)") };
         update(total, &name, &view.total);
     }
 
@@ -301,8 +353,14 @@ impl Bars {
 
 fn bar() -> ProgressBar {
     let colour = super::colour_wanted();
-    let template = if colour { "{prefix:28} {bar:24.cyan/dim} {wide_msg}" } else { "{prefix:28} {bar:24} {wide_msg}" };
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━━─");
+    let template = if colour {
+        "{prefix:28} {bar:24.cyan/dim} {wide_msg}"
+    } else {
+        "{prefix:28} {bar:24} {wide_msg}"
+    };
+    let style = ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━━─");
     ProgressBar::new(PARTS).with_style(style)
 }
 
@@ -329,7 +387,13 @@ mod tests {
 
     #[test]
     fn percentages() {
-        let check = |done, all, expected: f64| assert!((percent(done, all) - expected).abs() < 0.001, "{done} of {all}: {}", percent(done, all));
+        let check = |done, all, expected: f64| {
+            assert!(
+                (percent(done, all) - expected).abs() < 0.001,
+                "{done} of {all}: {}",
+                percent(done, all)
+            )
+        };
         check(0, 0, 100.0);
         check(0, 10, 0.0);
         check(5, 10, 50.0);
@@ -357,8 +421,21 @@ mod tests {
 
     #[test]
     fn sentences() {
-        let row = Row { percent: 99.9, records: 1_234_567, bytes_per_second: 1.5e6, records_per_second: 1000.0, lag_records: 12, eta_s: Some(65), partitions: 3, stopped: 1, ..Row::default() };
-        assert_eq!(row.sentence(), "99.9 %, 1,234,567 records, 1.5 MB/s, 1,000 records/s, lag 12, ETA 1 min 5 s, 1 of 3 partitions stopped");
+        let row = Row {
+            percent: 99.9,
+            records: 1_234_567,
+            bytes_per_second: 1.5e6,
+            records_per_second: 1000.0,
+            lag_records: 12,
+            eta_s: Some(65),
+            partitions: 3,
+            stopped: 1,
+            ..Row::default()
+        };
+        assert_eq!(
+            row.sentence(),
+            "99.9 %, 1,234,567 records, 1.5 MB/s, 1,000 records/s, lag 12, ETA 1 min 5 s, 1 of 3 partitions stopped"
+        );
     }
 
     #[test]

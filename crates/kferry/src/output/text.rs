@@ -67,7 +67,11 @@ pub(crate) fn bytes(number: u64) -> String {
         unit += 1;
     }
     let unit_name = UNITS[unit];
-    if unit == 0 || value >= 99.95 { format!("{value:.0} {unit_name}") } else { format!("{value:.1} {unit_name}") }
+    if unit == 0 || value >= 99.95 {
+        format!("{value:.0} {unit_name}")
+    } else {
+        format!("{value:.1} {unit_name}")
+    }
 }
 
 /// `0.3 ms`, `12 ms`, `4.1 s`, `2 min 5 s`, `3 h 12 min`, `2 d 4 h`.
@@ -101,7 +105,10 @@ pub(crate) fn preview(data: &[u8], limit: usize) -> String {
         Ok(text) => text.chars().flat_map(char::escape_debug).collect(),
         // The cut may go through a character; what comes before it is still text.
         Err(error) if !more.is_empty() && error.error_len().is_none() => {
-            String::from_utf8_lossy(&shown[..error.valid_up_to()]).chars().flat_map(char::escape_debug).collect()
+            String::from_utf8_lossy(&shown[..error.valid_up_to()])
+                .chars()
+                .flat_map(char::escape_debug)
+                .collect()
         }
         Err(_) => shown.escape_ascii().to_string(),
     };
@@ -110,7 +117,11 @@ pub(crate) fn preview(data: &[u8], limit: usize) -> String {
 
 /// A name from the network, safe for a terminal.
 pub(crate) fn safe(text: &str) -> String {
-    if text.chars().any(char::is_control) { text.chars().flat_map(char::escape_debug).collect() } else { text.to_owned() }
+    if text.chars().any(char::is_control) {
+        text.chars().flat_map(char::escape_debug).collect()
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -142,7 +153,9 @@ mod tests {
 
     #[test]
     fn durations() {
-        let check = |milliseconds: u64, expected: &str| assert_eq!(duration(Duration::from_millis(milliseconds)), expected);
+        let check = |milliseconds: u64, expected: &str| {
+            assert_eq!(duration(Duration::from_millis(milliseconds)), expected)
+        };
         check(1, "1.0 ms");
         check(12, "12 ms");
         check(1500, "1.5 s");
@@ -160,7 +173,8 @@ mod tests {
 
     #[test]
     fn previews() {
-        let check = |data: &[u8], limit: usize, expected: &str| assert_eq!(preview(data, limit), expected);
+        let check =
+            |data: &[u8], limit: usize, expected: &str| assert_eq!(preview(data, limit), expected);
         check(b"abc", 10, "\"abc\"");
         check(b"a\x1b[31m\n", 10, "\"a\\u{1b}[31m\\n\"");
         check(b"\xff\x00", 10, "\"\\xff\\x00\"");

@@ -14,7 +14,10 @@ fn mistakes_have_line_column_and_caret() {
     check("name: a\nname: b\nbootstrap: [a:1]\n", &["c.yaml:2:1", "duplicate", "^"]);
     check("bootstrap: [a:1]\ntls: {verify: 3}\n", &["c.yaml:2:15", "^"]);
     check("bootstrap: [a:1]\ntls: {ca: none.pem}\n", &["c.yaml:2:11", "none.pem"]);
-    check("bootstrap: [a:1]\nsasl: {mechanism: PLAIN, username: u, password: {env: KFERRY_TEST_UNSET}}\n", &["c.yaml:2:", "KFERRY_TEST_UNSET"]);
+    check(
+        "bootstrap: [a:1]\nsasl: {mechanism: PLAIN, username: u, password: {env: KFERRY_TEST_UNSET}}\n",
+        &["c.yaml:2:", "KFERRY_TEST_UNSET"],
+    );
 }
 
 #[test]
@@ -33,20 +36,38 @@ fn secrets_are_nowhere() {
     write(directory.path(), "password", &format!("{SECRET}\n"));
     let mut outputs = Vec::new();
     for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
-        for (source, right) in [("{env: KFERRY_TEST_SECRET}", true), ("{file: password}", true), ("{env: KFERRY_TEST_WRONG}", false)] {
-            let text = format!("bootstrap: ['{}']\nsasl: {{mechanism: {mechanism}, username: me, password: {source}}}\n", sandbox.bootstrap);
+        for (source, right) in [
+            ("{env: KFERRY_TEST_SECRET}", true),
+            ("{file: password}", true),
+            ("{env: KFERRY_TEST_WRONG}", false),
+        ] {
+            let text = format!(
+                "bootstrap: ['{}']\nsasl: {{mechanism: {mechanism}, username: me, password: {source}}}\n",
+                sandbox.bootstrap
+            );
             let path = write(directory.path(), "c.yaml", &text);
             for output in ["text", "json"] {
                 let mut check = command(&["--log", "trace", "check", &path, "--output", output]);
-                check.env("KFERRY_TEST_SECRET", SECRET).env("KFERRY_TEST_WRONG", format!("{SECRET}-not"));
+                check
+                    .env("KFERRY_TEST_SECRET", SECRET)
+                    .env("KFERRY_TEST_WRONG", format!("{SECRET}-not"));
                 let ran = run(check);
                 ran.expect(i32::from(!right), &[if right { "sasl" } else { "password" }]);
                 outputs.push(ran.all());
             }
         }
     }
-    for literal in [format!("password: {SECRET}"), format!("pasword: {SECRET}"), format!("password: [{SECRET}]"), format!("password: \"{SECRET}")] {
-        let path = write(directory.path(), "c.yaml", &format!("bootstrap: [a:1]\nsasl:\n  mechanism: PLAIN\n  username: me\n  {literal}\n"));
+    for literal in [
+        format!("password: {SECRET}"),
+        format!("pasword: {SECRET}"),
+        format!("password: [{SECRET}]"),
+        format!("password: \"{SECRET}"),
+    ] {
+        let path = write(
+            directory.path(),
+            "c.yaml",
+            &format!("bootstrap: [a:1]\nsasl:\n  mechanism: PLAIN\n  username: me\n  {literal}\n"),
+        );
         let ran = kferry(&["--log", "trace", "check", &path]);
         ran.expect(2, &["c.yaml:"]);
         outputs.push(ran.all());

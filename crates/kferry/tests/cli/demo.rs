@@ -10,7 +10,16 @@ use super::support::{command, kferry, signal, wait};
 #[test]
 fn both_sides_are_equal() {
     let ran = kferry(&["demo", "--seconds", "2"]);
-    ran.expect(0, &["source cluster", "target cluster", "ledger", "customers", "same records in the same order"]);
+    ran.expect(
+        0,
+        &[
+            "source cluster",
+            "target cluster",
+            "ledger",
+            "customers",
+            "same records in the same order",
+        ],
+    );
     assert!(!ran.stdout.contains("NO"), "{ran:#?}");
 }
 
@@ -22,9 +31,17 @@ fn json_tells_the_same() {
     let result = objects.last().unwrap();
     assert_eq!((result["type"].as_str(), result["equal"].as_bool()), (Some("result"), Some(true)));
     for topic in result["topics"].as_array().unwrap() {
-        assert!(topic["source_records"].as_u64() > Some(0) && topic["source_records"] == topic["target_records"], "{topic}");
+        assert!(
+            topic["source_records"].as_u64() > Some(0)
+                && topic["source_records"] == topic["target_records"],
+            "{topic}"
+        );
     }
-    assert!(objects.iter().any(|object| object["type"] == "event" && object["event"] == "topic_created"));
+    assert!(
+        objects
+            .iter()
+            .any(|object| object["type"] == "event" && object["event"] == "topic_created")
+    );
 }
 
 #[test]
@@ -44,8 +61,12 @@ fn ctrl_c_ends_it_within_two_seconds_and_compares() {
     child.stdout = None;
     let asked = Instant::now();
     signal(child.id(), "INT");
-    let rest = std::thread::spawn(move || stdout.lines().map_while(Result::ok).collect::<Vec<_>>().join("\n"));
-    let drain = std::thread::spawn(move || stderr.lines().map_while(Result::ok).collect::<Vec<_>>().join("\n"));
+    let rest = std::thread::spawn(move || {
+        stdout.lines().map_while(Result::ok).collect::<Vec<_>>().join("\n")
+    });
+    let drain = std::thread::spawn(move || {
+        stderr.lines().map_while(Result::ok).collect::<Vec<_>>().join("\n")
+    });
     let ran = wait(child);
     let took = asked.elapsed();
     let (rest, noted) = (rest.join().unwrap(), drain.join().unwrap());

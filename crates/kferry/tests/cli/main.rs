@@ -1,5 +1,11 @@
 //! The built binary, as a user meets it: exit codes, words on both streams, and what must never be on them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 mod check;
 mod config;
 mod demo;

@@ -29,7 +29,12 @@ impl Ran {
 
     /// The JSON objects on standard output; every line must be one.
     pub(crate) fn objects(&self) -> Vec<serde_json::Value> {
-        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+        self.stdout
+            .lines()
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+            })
+            .collect()
     }
 
     /// Exit code and words, or a panic that shows all of it.
@@ -46,7 +51,13 @@ impl Ran {
 /// The binary with nothing of our own environment that it would heed.
 pub(crate) fn command<S: AsRef<OsStr>>(args: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kferry"));
-    command.args(args).env_remove("KFERRY_LOG").env_remove("NO_COLOR").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(args)
+        .env_remove("KFERRY_LOG")
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -71,7 +82,11 @@ pub(crate) fn wait(mut child: Child) -> Ran {
         signal(id, "KILL");
         panic!("did not end: {:?} {:?}", stdout.map(joined), stderr.map(joined));
     };
-    Ran { code: status.unwrap().code(), stdout: stdout.map(joined).unwrap_or_default(), stderr: stderr.map(joined).unwrap_or_default() }
+    Ran {
+        code: status.unwrap().code(),
+        stdout: stdout.map(joined).unwrap_or_default(),
+        stderr: stderr.map(joined).unwrap_or_default(),
+    }
 }
 
 fn slurp<R: Read + Send + 'static>(mut stream: R) -> thread::JoinHandle<String> {
@@ -88,7 +103,9 @@ fn joined(thread: thread::JoinHandle<String>) -> String {
 
 /// Sends a signal to a process that we started.
 pub(crate) fn signal(id: u32, name: &str) {
-    assert!(Command::new("kill").args([format!("-{name}"), id.to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill").args([format!("-{name}"), id.to_string()]).status().unwrap().success()
+    );
 }
 
 /// A simulated cluster in a process of its own; ends with the value.
@@ -99,7 +116,8 @@ pub(crate) struct Sandbox {
 
 impl Sandbox {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = command(&[&["sandbox"], args].concat()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            command(&[&["sandbox"], args].concat()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert!(line.contains("127.0.0.1:"), "{line}");

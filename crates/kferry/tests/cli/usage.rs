@@ -8,13 +8,39 @@ fn wrong_usage_ends_with_2_and_says_what() {
     check(&[], &["Usage"]);
     check(&["fly"], &["fly"]);
     check(&["sync", "--source", "a:1"], &["--target"]);
-    check(&["sync", "--source", "a:1", "--target", "b:1", "--start", "soon"], &["--start", "RFC 3339"].map(|word| if word == "RFC 3339" { "2025-01-31T14:00:00Z" } else { word }));
-    check(&["sync", "--source", "a:1", "--target", "b:1", "--topics", "a("], &["--topics", "at character 2"]);
-    check(&["sync", "--source", "a:1", "--target", "b:1", "--name", "a/b"], &["--name", "character 2"]);
+    check(
+        &["sync", "--source", "a:1", "--target", "b:1", "--start", "soon"],
+        &["--start", "RFC 3339"]
+            .map(|word| if word == "RFC 3339" { "2025-01-31T14:00:00Z" } else { word }),
+    );
+    check(
+        &["sync", "--source", "a:1", "--target", "b:1", "--topics", "a("],
+        &["--topics", "at character 2"],
+    );
+    check(
+        &["sync", "--source", "a:1", "--target", "b:1", "--name", "a/b"],
+        &["--name", "character 2"],
+    );
     check(&["sync", "--source", "a", "--target", "b:1"], &["--source", "port"]);
     check(&["sync", "--source", "a:1", "--target", "missing.yaml"], &["missing.yaml"]);
-    check(&["sync", "--source", "a:1", "--target", "b:1", "--sync", "metadata_data_offsets"], &["metadata_data_offsets", "release"]);
-    check(&["sync", "--source", "a:1", "--target", "b:1", "--sync", "metadata_data_offsets", "--topics", "a"], &["all topics"]);
+    check(
+        &["sync", "--source", "a:1", "--target", "b:1", "--sync", "metadata_data_offsets"],
+        &["metadata_data_offsets", "release"],
+    );
+    check(
+        &[
+            "sync",
+            "--source",
+            "a:1",
+            "--target",
+            "b:1",
+            "--sync",
+            "metadata_data_offsets",
+            "--topics",
+            "a",
+        ],
+        &["all topics"],
+    );
     check(&["check"], &["CONNECTION"]);
     check(&["check", "a:1", "--log", "loud=very"], &["--log"]);
     check(&["inspect", "nowhere.log"], &["nowhere.log"]);
@@ -41,7 +67,12 @@ fn no_colour_without_a_terminal() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    let mut child = command(&["inspect", concat!(env!("CARGO_MANIFEST_DIR"), "/../kafka-wire/testdata/records/v2-none.bin")]).spawn().unwrap();
+    let mut child = command(&[
+        "inspect",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../kafka-wire/testdata/records/v2-none.bin"),
+    ])
+    .spawn()
+    .unwrap();
     drop(child.stdout.take());
     assert_eq!(super::support::wait(child).code, Some(0));
 }

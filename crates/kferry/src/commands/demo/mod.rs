@@ -23,7 +23,7 @@ use serde_json::json;
 use tokio::{sync::watch, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
-use self::topics::TOPICS;
+use self::{compare::Comparison, topics::TOPICS};
 use crate::{
     cli::DemoArgs,
     commands::sync::Session,
@@ -57,12 +57,18 @@ pub(crate) async fn run(args: DemoArgs, output: &Output) -> Result<(), Failure> 
     let state = StateDir::new();
     let mut task = Syncing::start(&source, &target, &state, output)?;
     let stop_writing = CancellationToken::new();
+    let reading = (source.client("demo-source-reader")?, target.client("demo-target-reader")?);
+    let comparison = Comparison::start(&reading.0, &reading.1);
     let mut writers = JoinSet::new();
     for topic in TOPICS {
         writers.spawn(writer::live(writing.clone(), topic, stop_writing.clone()));
     }
     let time_is_over = async {
-        if args.keep_running { std::future::pending().await } else { time::sleep(Duration::from_secs(args.seconds)).await }
+        if args.keep_running {
+            std::future::pending().await
+        } else {
+            time::sleep(Duration::from_secs(args.seconds)).await
+        }
     };
     tokio::select! {
         () = time_is_over => {}
@@ -71,7 +77,8 @@ pub(crate) async fn run(args: DemoArgs, output: &Output) -> Result<(), Failure> 
     }
     stop_writing.cancel();
     while let Some(result) = writers.join_next().await {
-        result.map_err(|error| Failure::failed("a writer ended unexpectedly").because(&error))??;
+        result
+            .map_err(|error| Failure::failed("a writer ended unexpectedly").because(&error))??;
     }
     let patience = if interrupt.is_cancelled() { CATCH_UP_INTERRUPTED } else { CATCH_UP };
     let caught_up = task.catch_up(&writing, patience, &interrupt).await?;
@@ -79,15 +86,17 @@ pub(crate) async fn run(args: DemoArgs, output: &Output) -> Result<(), Failure> 
     if !caught_up {
         output.note("the sync had not caught up when it was ended");
     }
-    let reading = target.client("demo-reader")?;
-    let equal = compare::run(&writing, &reading, output, Paint::stdout()).await;
-    writing.close().await;
-    reading.close().await;
+    let equal = comparison.finish(output, Paint::stdout()).await;
+    for client in [&writing, &reading.0, &reading.1] {
+        client.close().await;
+    }
     if equal? { Ok(()) } else { Err(Failure::told()) }
 }
 
 fn introduce(output: &Output, source: &Side, target: &Side) {
-    output.json(&json!({ "type": "demo", "source": source.bootstrap(), "target": target.bootstrap() }));
+    output.json(
+        &json!({ "type": "demo", "source": source.bootstrap(), "target": target.bootstrap() }),
+    );
     output.text(&format!("source cluster  {}", source.bootstrap()));
     output.text(&format!("target cluster  {}", target.bootstrap()));
     output.text("both take any Kafka client while the demo runs");
@@ -116,7 +125,10 @@ impl Side {
             ..ClusterConfig::default()
         };
         let cluster = Cluster::new(config);
-        let listening = cluster.listen().await.map_err(|error| Failure::failed("cannot listen on a loopback port").because(&error))?;
+        let listening = cluster
+            .listen()
+            .await
+            .map_err(|error| Failure::failed("cannot listen on a loopback port").because(&error))?;
         Ok(Self { cluster, listening })
     }
 
@@ -125,7 +137,8 @@ impl Side {
     }
 
     fn client(&self, name: &str) -> Result<Client, Failure> {
-        let config = ConnectionConfig::plain(&self.bootstrap()).map_err(|error| Failure::failed(name).because(&error))?;
+        let config = ConnectionConfig::plain(&self.bootstrap())
+            .map_err(|error| Failure::failed(name).because(&error))?;
         Client::new(config.with_name(name)).map_err(|error| Failure::failed(name).because(&error))
     }
 }
@@ -138,11 +151,18 @@ struct Syncing {
 }
 
 impl Syncing {
-    fn start(source: &Side, target: &Side, state: &StateDir, output: &Output) -> Result<Self, Failure> {
-        let name: TaskName = "demo".parse().map_err(|error| Failure::failed("task name").because(&error))?;
+    fn start(
+        source: &Side,
+        target: &Side,
+        state: &StateDir,
+        output: &Output,
+    ) -> Result<Self, Failure> {
+        let name: TaskName =
+            "demo".parse().map_err(|error| Failure::failed("task name").because(&error))?;
         let mut spec = TaskSpec::new(name);
         spec.limits.discovery_interval = Duration::from_secs(2);
-        let journal = RedbJournal::open(state.path().join("task.redb")).map_err(|error| Failure::failed("state").because(&error))?;
+        let journal = RedbJournal::open(state.path().join("task.redb"))
+            .map_err(|error| Failure::failed("state").because(&error))?;
         let stop = CancellationToken::new();
         let session = Session {
             spec,
@@ -153,15 +173,26 @@ impl Syncing {
         };
         let (sender, progress) = watch::channel(Arc::new(Progress::default()));
         let (output, watching) = (output.clone(), progress.clone());
-        let running = tokio::spawn(async move { session.run_watched(&output, sender, watching).await.map(|_| ()) });
+        let running = tokio::spawn(async move {
+            session.run_watched(&output, sender, watching).await.map(|_| ())
+        });
         Ok(Self { running, progress, stop })
     }
 
     /// Waits until every partition is copied up to the end it has now; tells whether that came about in time.
-    async fn catch_up(&mut self, source: &Client, patience: Duration, interrupt: &CancellationToken) -> Result<bool, Failure> {
+    async fn catch_up(
+        &mut self,
+        source: &Client,
+        patience: Duration,
+        interrupt: &CancellationToken,
+    ) -> Result<bool, Failure> {
         let mut wanted = Vec::new();
         for topic in TOPICS {
-            wanted.extend((0..topic.partitions).map(|partition| (TopicPartition::new(topic.name, partition), OffsetSpec::Latest)));
+            wanted.extend(
+                (0..topic.partitions).map(|partition| {
+                    (TopicPartition::new(topic.name, partition), OffsetSpec::Latest)
+                }),
+            );
         }
         let ends = source
             .list_offsets(wanted, Isolation::ReadCommitted)
@@ -204,7 +235,11 @@ struct StateDir(PathBuf);
 
 impl StateDir {
     fn new() -> Self {
-        Self(std::env::temp_dir().join(format!("kferry-demo-{}-{:08x}", std::process::id(), fastrand::u32(..))))
+        Self(std::env::temp_dir().join(format!(
+            "kferry-demo-{}-{:08x}",
+            std::process::id(),
+            fastrand::u32(..)
+        )))
     }
 
     fn path(&self) -> &Path {

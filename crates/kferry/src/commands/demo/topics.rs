@@ -46,9 +46,12 @@ pub(super) const TOPICS: [DemoTopic; 7] = [
 /// A [`Failure`] when the cluster refuses one.
 pub(super) fn create(cluster: &Cluster) -> Result<(), Failure> {
     for topic in TOPICS {
-        let configs: &[(&str, &str)] = if topic.kind == Kind::Compacted { &[("cleanup.policy", "compact")] } else { &[] };
+        let configs: &[(&str, &str)] =
+            if topic.kind == Kind::Compacted { &[("cleanup.policy", "compact")] } else { &[] };
         let partitions = usize::try_from(topic.partitions).unwrap_or(1);
-        cluster.create_topic(topic.name, partitions, configs).map_err(|error| Failure::failed("demo").because(&error))?;
+        cluster
+            .create_topic(topic.name, partitions, configs)
+            .map_err(|error| Failure::failed("demo").because(&error))?;
     }
     Ok(())
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use kafka_client::{CallOptions, Client, ClientError, ProducerIdentity, TopicPartition, TopicQuery};
+use kafka_client::{
+    CallOptions, Client, ClientError, ProducerIdentity, TopicPartition, TopicQuery,
+};
 use kafka_sim::Cluster;
 use kafka_wire::{
     ErrorCode, Retry,
@@ -52,11 +54,14 @@ pub(super) async fn history(client: &Client, cluster: &Cluster) -> Result<(), Fa
         });
     }
     while let Some(result) = writers.join_next().await {
-        result.map_err(|error| Failure::failed("a writer ended unexpectedly").because(&error))??;
+        result
+            .map_err(|error| Failure::failed("a writer ended unexpectedly").because(&error))??;
     }
     for topic in TOPICS.iter().filter(|topic| topic.kind == Kind::Compacted) {
         for partition in 0..topic.partitions {
-            cluster.compact(topic.name, partition).map_err(|error| Failure::failed("demo").because(&error))?;
+            cluster
+                .compact(topic.name, partition)
+                .map_err(|error| Failure::failed("demo").because(&error))?;
         }
     }
     Ok(())
@@ -66,7 +71,11 @@ pub(super) async fn history(client: &Client, cluster: &Cluster) -> Result<(), Fa
 ///
 /// # Errors
 /// A [`Failure`] when a broker refuses a batch.
-pub(super) async fn live(client: Client, topic: DemoTopic, stop: CancellationToken) -> Result<(), Failure> {
+pub(super) async fn live(
+    client: Client,
+    topic: DemoTopic,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
     let mut writer = Writer::new(client, topic).await?;
     let mut rounds = time::interval(PACE);
     rounds.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
@@ -98,11 +107,15 @@ impl Writer {
     async fn new(client: Client, topic: DemoTopic) -> Result<Self, Failure> {
         let transaction = if topic.kind == Kind::Transactional {
             let id = format!("demo-{}", topic.name);
-            let identity = client
-                .init_producer_id(Some(&id), Duration::from_secs(60))
-                .await
-                .map_err(|error| Failure::failed(format!("producer id for {id}")).because(&error))?;
-            Some(Transaction { id, identity, sequences: vec![0; usize::try_from(topic.partitions).unwrap_or(0)] })
+            let identity =
+                client.init_producer_id(Some(&id), Duration::from_secs(60)).await.map_err(
+                    |error| Failure::failed(format!("producer id for {id}")).because(&error),
+                )?;
+            Some(Transaction {
+                id,
+                identity,
+                sequences: vec![0; usize::try_from(topic.partitions).unwrap_or(0)],
+            })
         } else {
             None
         };
@@ -115,9 +128,12 @@ impl Writer {
         self.begin().await?;
         for partition in 0..self.topic.partitions {
             let records: Vec<Record> = (0..RECORDS).map(|index| self.record(index)).collect();
-            let mut options = BatchOptions { compression: self.topic.codec, ..BatchOptions::default() };
+            let mut options =
+                BatchOptions { compression: self.topic.codec, ..BatchOptions::default() };
             if let Some(transaction) = &mut self.transaction
-                && let Some(sequence) = usize::try_from(partition).ok().and_then(|index| transaction.sequences.get_mut(index))
+                && let Some(sequence) = usize::try_from(partition)
+                    .ok()
+                    .and_then(|index| transaction.sequences.get_mut(index))
             {
                 options.producer_id = transaction.identity.producer_id;
                 options.producer_epoch = transaction.identity.producer_epoch;
@@ -125,7 +141,8 @@ impl Writer {
                 options.transactional = true;
                 *sequence += i32::try_from(records.len()).unwrap_or(0);
             }
-            let batch = encode_batch(&options, &records).map_err(|error| Failure::failed(self.topic.name).because(&error))?;
+            let batch = encode_batch(&options, &records)
+                .map_err(|error| Failure::failed(self.topic.name).because(&error))?;
             self.produce(partition, batch).await?;
         }
         self.end().await
@@ -133,7 +150,9 @@ impl Writer {
 
     async fn begin(&self) -> Result<(), Failure> {
         let Some(transaction) = &self.transaction else { return Ok(()) };
-        let partitions: Vec<_> = (0..self.topic.partitions).map(|partition| TopicPartition::new(self.topic.name, partition)).collect();
+        let partitions: Vec<_> = (0..self.topic.partitions)
+            .map(|partition| TopicPartition::new(self.topic.name, partition))
+            .collect();
         for _ in 0..TRIES {
             let results = self
                 .client
@@ -143,7 +162,9 @@ impl Writer {
             match results.values().find_map(|result| result.err()) {
                 None => return Ok(()),
                 // The markers of the transaction before are still being written.
-                Some(code) if code.retry() != Retry::Never => time::sleep(Duration::from_millis(10)).await,
+                Some(code) if code.retry() != Retry::Never => {
+                    time::sleep(Duration::from_millis(10)).await
+                }
                 Some(code) => return Err(Failure::failed(format!("{}: {code}", transaction.id))),
             }
         }
@@ -162,7 +183,10 @@ impl Writer {
     async fn produce(&self, partition: i32, records: Bytes) -> Result<(), Failure> {
         let at = TopicPartition::new(self.topic.name, partition);
         for _ in 0..TRIES {
-            let code = self.try_produce(&at, records.clone()).await.map_err(|error| Failure::failed(at.to_string()).because(&error))?;
+            let code = self
+                .try_produce(&at, records.clone())
+                .await
+                .map_err(|error| Failure::failed(at.to_string()).because(&error))?;
             match code {
                 ErrorCode::NONE => return Ok(()),
                 code if code.retry() != Retry::Never => {
@@ -172,25 +196,44 @@ impl Writer {
                         .await
                         .map_err(|error| Failure::failed(at.to_string()).because(&error))?;
                 }
-                code => return Err(Failure::failed(format!("{at}: {} ({code})", code.meaning()))),
+                code => return Err(Failure::failed(format!("{at}: {code}: {}", code.meaning()))),
             }
         }
         Err(Failure::failed(format!("{at}: no batch is accepted")))
     }
 
-    async fn try_produce(&self, at: &TopicPartition, records: Bytes) -> Result<ErrorCode, ClientError> {
+    async fn try_produce(
+        &self,
+        at: &TopicPartition,
+        records: Bytes,
+    ) -> Result<ErrorCode, ClientError> {
         let metadata = self.client.metadata(TopicQuery::Named(vec![at.topic.clone()])).await?;
-        let Some(leader) = metadata.partition(&at.topic, at.partition).map(|partition| partition.leader_id).filter(|id| *id >= 0) else {
+        let Some(leader) = metadata
+            .partition(&at.topic, at.partition)
+            .map(|partition| partition.leader_id)
+            .filter(|id| *id >= 0)
+        else {
             return Ok(ErrorCode::LEADER_NOT_AVAILABLE);
         };
-        let transactional_id = self.transaction.as_ref().map(|transaction| StrBytes::from_string(transaction.id.clone()).into());
-        let partition = PartitionProduceData::default().with_index(at.partition).with_records(Some(records));
-        let topic = TopicProduceData::default().with_name(StrBytes::from_string(at.topic.clone()).into()).with_partition_data(vec![partition]);
-        let request =
-            ProduceRequest::default().with_transactional_id(transactional_id).with_acks(-1).with_timeout_ms(10_000).with_topic_data(vec![topic]);
-        let options = CallOptions { version_max: Some(PRODUCE_WITH_NAMES), ..CallOptions::default() };
+        let transactional_id = self
+            .transaction
+            .as_ref()
+            .map(|transaction| StrBytes::from_string(transaction.id.clone()).into());
+        let partition =
+            PartitionProduceData::default().with_index(at.partition).with_records(Some(records));
+        let topic = TopicProduceData::default()
+            .with_name(StrBytes::from_string(at.topic.clone()).into())
+            .with_partition_data(vec![partition]);
+        let request = ProduceRequest::default()
+            .with_transactional_id(transactional_id)
+            .with_acks(-1)
+            .with_timeout_ms(10_000)
+            .with_topic_data(vec![topic]);
+        let options =
+            CallOptions { version_max: Some(PRODUCE_WITH_NAMES), ..CallOptions::default() };
         let response = self.client.broker(leader).await?.call_with(request, options).await?;
-        let partition = response.responses.first().and_then(|topic| topic.partition_responses.first());
+        let partition =
+            response.responses.first().and_then(|topic| topic.partition_responses.first());
         partition
             .map(|partition| ErrorCode(partition.error_code))
             .ok_or_else(|| ClientError::Incomplete { api: ApiKey::Produce, about: at.to_string() })
@@ -214,7 +257,10 @@ impl Writer {
         });
         let headers = if number.is_multiple_of(7) {
             vec![
-                Header { key: Bytes::from_static(b"trace"), value: Some(Bytes::from(number.to_string())) },
+                Header {
+                    key: Bytes::from_static(b"trace"),
+                    value: Some(Bytes::from(number.to_string())),
+                },
                 // Kafka allows a key twice, and bytes that are no text.
                 Header { key: Bytes::from_static(b"trace"), value: None },
                 Header { key: Bytes::from_static(b"\xff\xfe"), value: Some(Bytes::new()) },

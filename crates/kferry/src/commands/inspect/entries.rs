@@ -102,7 +102,9 @@ impl<R: Read> Entries<R> {
             let whole = u64::try_from(size).ok();
             let before = self.buffer.len();
             return Ok(match self.damage("the length reaches behind the end".to_owned())? {
-                What::Damage { bytes, .. } if usize::try_from(bytes).ok() == Some(before) => What::Cut { bytes, wanted: whole },
+                What::Damage { bytes, .. } if usize::try_from(bytes).ok() == Some(before) => {
+                    What::Cut { bytes, wanted: whole }
+                }
                 damage => damage,
             });
         }
@@ -134,7 +136,8 @@ impl<R: Read> Entries<R> {
             {
                 self.fill(size)?;
                 if let Some(candidate) = self.buffer.get(..size)
-                    && BatchV2::parse(Bytes::copy_from_slice(candidate)).is_ok_and(|batch| batch.verify_crc().is_ok())
+                    && BatchV2::parse(Bytes::copy_from_slice(candidate))
+                        .is_ok_and(|batch| batch.verify_crc().is_ok())
                 {
                     return Ok(bytes);
                 }
@@ -216,7 +219,13 @@ mod tests {
     use super::*;
 
     fn batch(base_offset: i64, value: &'static [u8]) -> Vec<u8> {
-        let record = Record { offset: base_offset, timestamp: 1, key: None, value: Some(Bytes::from_static(value)), headers: Vec::new() };
+        let record = Record {
+            offset: base_offset,
+            timestamp: 1,
+            key: None,
+            value: Some(Bytes::from_static(value)),
+            headers: Vec::new(),
+        };
         let options = BatchOptions { base_offset, ..BatchOptions::default() };
         encode_batch(&options, &[record]).unwrap().to_vec()
     }
@@ -239,7 +248,9 @@ mod tests {
         while let Some(entry) = entries.next_entry().unwrap() {
             assert_eq!(entry.position, end);
             let (text, bytes) = match entry.what {
-                What::Batch(batch) => (format!("b{}", batch.base_offset()), batch.size_bytes() as u64),
+                What::Batch(batch) => {
+                    (format!("b{}", batch.base_offset()), batch.size_bytes() as u64)
+                }
                 What::Damage { bytes, .. } => (format!("d{bytes}"), bytes),
                 What::Padding { bytes } => (format!("p{bytes}"), bytes),
                 What::Cut { bytes, .. } => (format!("c{bytes}"), bytes),

@@ -17,7 +17,11 @@ use crate::{
 ///
 /// # Errors
 /// A [`Failure`] when the partition cannot be read or has no such offset.
-pub(super) async fn partition(input: &str, wanted: &PartitionAt, summary: &mut Summary) -> Result<(), Failure> {
+pub(super) async fn partition(
+    input: &str,
+    wanted: &PartitionAt,
+    summary: &mut Summary,
+) -> Result<(), Failure> {
     let connection = config::connection("CONNECTION", input)?;
     let client = check::client(&connection)?;
     let at = TopicPartition::new(wanted.topic.clone(), wanted.partition);
@@ -25,7 +29,10 @@ pub(super) async fn partition(input: &str, wanted: &PartitionAt, summary: &mut S
     let mut reader = Reader::new(&client, at.clone(), Isolation::ReadUncommitted).await?;
     if let Some(offset) = wanted.offset {
         if offset < reader.start || offset > reader.end {
-            return Err(Failure::failed(format!("{at}: offset {offset} is outside {}..{}", reader.start, reader.end)));
+            return Err(Failure::failed(format!(
+                "{at}: offset {offset} is outside {}..{}",
+                reader.start, reader.end
+            )));
         }
         reader.offset = offset;
     }
@@ -47,14 +54,20 @@ pub(super) async fn partition(input: &str, wanted: &PartitionAt, summary: &mut S
                     summary.totals.damaged += 1;
                     let cause = crate::failure::chain(&error);
                     summary.output.json(&json!({ "type": "damage", "offset": reader.offset, "position": position, "cause": cause }));
-                    summary.output.text(&format!("after offset {}: no batch: {}", reader.offset, text::safe(&cause)));
+                    summary.output.text(&format!(
+                        "after offset {}: no batch: {}",
+                        reader.offset,
+                        text::safe(&cause)
+                    ));
                     client.close().await;
                     return Ok(());
                 }
             }
         }
         if reader.offset == before {
-            return Err(Failure::failed(format!("{at}: the broker sent no whole batch at offset {before}")));
+            return Err(Failure::failed(format!(
+                "{at}: the broker sent no whole batch at offset {before}"
+            )));
         }
     }
     client.close().await;

@@ -28,7 +28,9 @@ pub(crate) async fn run(args: InspectArgs, output: &Output) -> Result<(), Failur
     let mut summary = Summary::new(output.clone(), detail, args.batches);
     match &args.partition {
         Some(partition) => fetch::partition(&args.input, partition, &mut summary).await?,
-        None if args.input == "-" => read(Entries::new(io::stdin().lock()), "standard input", &mut summary)?,
+        None if args.input == "-" => {
+            read(Entries::new(io::stdin().lock()), "standard input", &mut summary)?
+        }
         None => {
             let path = Path::new(&args.input);
             let file = File::open(path).map_err(|error| unopened(&args.input, &error))?;
@@ -41,13 +43,19 @@ pub(crate) async fn run(args: InspectArgs, output: &Output) -> Result<(), Failur
 fn unopened(input: &str, error: &io::Error) -> Failure {
     let failure = Failure::usage(format!("cannot open {input}: {error}"));
     if kafka_client::BrokerAddress::parse_list(input).is_ok() {
-        failure.cure(format!("to look into a partition, name it: kferry inspect {input} TOPIC:PARTITION"))
+        failure.cure(format!(
+            "to look into a partition, name it: kferry inspect {input} TOPIC:PARTITION"
+        ))
     } else {
         failure.cure("give the path of a segment file, - for standard input, or a connection and TOPIC:PARTITION")
     }
 }
 
-fn read<R: io::Read>(mut entries: Entries<R>, name: &str, summary: &mut Summary) -> Result<(), Failure> {
+fn read<R: io::Read>(
+    mut entries: Entries<R>,
+    name: &str,
+    summary: &mut Summary,
+) -> Result<(), Failure> {
     loop {
         match entries.next_entry() {
             Ok(Some(entry)) => {
@@ -56,7 +64,9 @@ fn read<R: io::Read>(mut entries: Entries<R>, name: &str, summary: &mut Summary)
                 }
             }
             Ok(None) => return Ok(()),
-            Err(error) => return Err(Failure::failed(format!("cannot read {name}")).because(&error)),
+            Err(error) => {
+                return Err(Failure::failed(format!("cannot read {name}")).because(&error));
+            }
         }
     }
 }
@@ -88,20 +98,30 @@ impl Summary {
     fn entry(&mut self, entry: Entry) -> bool {
         let Entry { position, what } = entry;
         match what {
-            What::Batch(batch) => return self.batch(&BatchFacts::of(&batch, Some(position), self.detail)),
+            What::Batch(batch) => {
+                return self.batch(&BatchFacts::of(&batch, Some(position), self.detail));
+            }
             What::Damage { bytes, cause } => {
                 self.totals.damaged += 1;
                 self.output.json(&json!({ "type": "damage", "position": position, "bytes": bytes, "cause": cause }));
-                self.output.text(&format!("@{position}  {bytes} bytes are no batch: {}", text::safe(&cause)));
+                self.output.text(&format!(
+                    "@{position}  {bytes} bytes are no batch: {}",
+                    text::safe(&cause)
+                ));
             }
             What::Padding { bytes } => {
-                self.output.json(&json!({ "type": "padding", "position": position, "bytes": bytes }));
-                self.output.text(&format!("@{position}  {bytes} zero bytes to the end (allocated, not written)"));
+                self.output
+                    .json(&json!({ "type": "padding", "position": position, "bytes": bytes }));
+                self.output.text(&format!(
+                    "@{position}  {bytes} zero bytes to the end (allocated, not written)"
+                ));
             }
             What::Cut { bytes, wanted } => {
                 self.output.json(&json!({ "type": "cut", "position": position, "bytes": bytes, "wanted": wanted }));
                 let wanted = wanted.map(|wanted| format!(" of {wanted}")).unwrap_or_default();
-                self.output.text(&format!("@{position}  {bytes}{wanted} bytes of a batch that is cut off here"));
+                self.output.text(&format!(
+                    "@{position}  {bytes}{wanted} bytes of a batch that is cut off here"
+                ));
             }
         }
         !self.output.is_closed()
@@ -134,8 +154,16 @@ impl Summary {
         }
         let totals = &self.totals;
         self.output.json(&Line { r#type: "result", totals });
-        let damaged = if totals.damaged == 0 { "nothing damaged".to_owned() } else { format!("{} damaged", text::count(totals.damaged)) };
-        self.output.text(&format!("{} batches, {} records, {damaged}", text::count(totals.batches), text::count(totals.records)));
+        let damaged = if totals.damaged == 0 {
+            "nothing damaged".to_owned()
+        } else {
+            format!("{} damaged", text::count(totals.damaged))
+        };
+        self.output.text(&format!(
+            "{} batches, {} records, {damaged}",
+            text::count(totals.batches),
+            text::count(totals.records)
+        ));
         if totals.damaged == 0 { Ok(()) } else { Err(Failure::told()) }
     }
 }

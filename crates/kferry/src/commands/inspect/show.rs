@@ -104,12 +104,15 @@ impl BatchFacts {
         match batch.records(&RecordLimits::default()) {
             Ok(records) => {
                 self.count = i64::try_from(records.len()).ok();
-                if let (Batch::Legacy(_), Some(first), Some(last)) = (batch, records.first(), records.last()) {
+                if let (Batch::Legacy(_), Some(first), Some(last)) =
+                    (batch, records.first(), records.last())
+                {
                     self.base_offset = first.offset;
                     self.last_offset = last.offset;
                 }
                 if detail.records {
-                    self.records = Some(records.iter().map(|record| record_value(record, detail)).collect());
+                    self.records =
+                        Some(records.iter().map(|record| record_value(record, detail)).collect());
                 }
             }
             Err(error) => self.errors.push(crate::failure::chain(&error)),
@@ -140,13 +143,24 @@ impl BatchFacts {
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut parts = vec![
             format!("offsets {}..{}", self.base_offset, self.last_offset),
-            format!("count {}", self.count.map_or_else(|| "?".to_owned(), |count| count.to_string())),
+            format!(
+                "count {}",
+                self.count.map_or_else(|| "?".to_owned(), |count| count.to_string())
+            ),
             format!("v{} {} {} bytes", self.format, self.codec, self.size_bytes),
         ];
         if let Some(v2) = &self.v2 {
-            parts.push(format!("{} {}..{}", v2.timestamp_type, text::timestamp(v2.base_timestamp), text::timestamp(v2.max_timestamp)));
+            parts.push(format!(
+                "{} {}..{}",
+                v2.timestamp_type,
+                text::timestamp(v2.base_timestamp),
+                text::timestamp(v2.max_timestamp)
+            ));
             if v2.producer_id >= 0 {
-                parts.push(format!("producer {} epoch {} sequence {}", v2.producer_id, v2.producer_epoch, v2.base_sequence));
+                parts.push(format!(
+                    "producer {} epoch {} sequence {}",
+                    v2.producer_id, v2.producer_epoch, v2.base_sequence
+                ));
             }
             parts.push(format!("leader epoch {}", v2.leader_epoch));
             parts.extend(v2.flags.iter().cloned());
@@ -171,7 +185,10 @@ fn header(batch: &Batch, errors: &mut Vec<String>) -> Option<HeaderFacts> {
     if attributes.is_control() {
         flags.push("control".to_owned());
         match batch.control() {
-            Ok(Some(control)) => flags.push(format!("{:?} by coordinator epoch {}", control.kind, control.coordinator_epoch).to_lowercase()),
+            Ok(Some(control)) => flags.push(
+                format!("{:?} by coordinator epoch {}", control.kind, control.coordinator_epoch)
+                    .to_lowercase(),
+            ),
             Ok(None) => {}
             Err(error) => errors.push(crate::failure::chain(&error)),
         }
@@ -180,7 +197,11 @@ fn header(batch: &Batch, errors: &mut Vec<String>) -> Option<HeaderFacts> {
         flags.push("delete horizon".to_owned());
     }
     Some(HeaderFacts {
-        timestamp_type: if attributes.is_log_append_time() { "LogAppendTime" } else { "CreateTime" },
+        timestamp_type: if attributes.is_log_append_time() {
+            "LogAppendTime"
+        } else {
+            "CreateTime"
+        },
         base_timestamp: header.base_timestamp,
         max_timestamp: header.max_timestamp,
         producer_id: header.producer_id,
@@ -214,8 +235,11 @@ fn preview(data: Option<&Bytes>) -> Value {
 }
 
 fn record_line(record: &Value) -> String {
-    let size = |name: &str| record[name].as_u64().map_or_else(|| "null".to_owned(), |bytes| format!("{bytes} bytes"));
-    let shown = |name: &str| record[name].as_str().map(|text| format!(" {text}")).unwrap_or_default();
+    let size = |name: &str| {
+        record[name].as_u64().map_or_else(|| "null".to_owned(), |bytes| format!("{bytes} bytes"))
+    };
+    let shown =
+        |name: &str| record[name].as_str().map(|text| format!(" {text}")).unwrap_or_default();
     let mut line = format!(
         "    {}  {}  key {}{}  value {}{}",
         record["offset"],
@@ -226,7 +250,9 @@ fn record_line(record: &Value) -> String {
         shown("value"),
     );
     for header in record["headers"].as_array().into_iter().flatten() {
-        let bytes = header["value_bytes"].as_u64().map_or_else(|| "null".to_owned(), |bytes| format!("{bytes} bytes"));
+        let bytes = header["value_bytes"]
+            .as_u64()
+            .map_or_else(|| "null".to_owned(), |bytes| format!("{bytes} bytes"));
         line.push_str(&format!("  header {} {bytes}", header["key"].as_str().unwrap_or_default()));
     }
     line

@@ -39,10 +39,14 @@ pub(crate) async fn run(args: SyncArgs, output: &Output) -> Result<(), Failure> 
     if target.kind == config::Kind::CrossNetwork {
         return Err(check::cross_network_target("--target"));
     }
-    let state = args.state.unwrap_or_else(|| PathBuf::from("kferry-state").join(spec.name.as_str()));
+    let state =
+        args.state.unwrap_or_else(|| PathBuf::from("kferry-state").join(spec.name.as_str()));
     // Before anything connects: a second process on the same state is told so at once.
-    let journal = RedbJournal::open(state.join(STATE_FILE))
-        .map_err(|error| Failure::failed(format!("--state {}", state.display())).because(&error).maybe_cure(error.cure()))?;
+    let journal = RedbJournal::open(state.join(STATE_FILE)).map_err(|error| {
+        Failure::failed(format!("--state {}", state.display()))
+            .because(&error)
+            .maybe_cure(error.cure())
+    })?;
     let shutdown = signals::shutdown_token(output)?;
     let Some((source, target)) = connect(&source, &target, output, &shutdown).await? else {
         return Err(interrupted());
@@ -58,7 +62,8 @@ pub(crate) async fn run(args: SyncArgs, output: &Output) -> Result<(), Failure> 
 }
 
 fn interrupted() -> Failure {
-    Failure::failed("interrupted before everything was copied").cure("run the same command again: it continues where this run ended")
+    Failure::failed("interrupted before everything was copied")
+        .cure("run the same command again: it continues where this run ended")
 }
 
 fn spec(args: &SyncArgs) -> Result<TaskSpec, Failure> {
@@ -85,7 +90,12 @@ fn spec(args: &SyncArgs) -> Result<TaskSpec, Failure> {
 }
 
 /// Validates both ends up to the brokers, at the same time; nothing when told to stop meanwhile.
-async fn connect(source: &Connection, target: &Connection, output: &Output, shutdown: &CancellationToken) -> Result<Option<(Client, Client)>, Failure> {
+async fn connect(
+    source: &Connection,
+    target: &Connection,
+    output: &Output,
+    shutdown: &CancellationToken,
+) -> Result<Option<(Client, Client)>, Failure> {
     let ends = async {
         tokio::join!(
             reach("--source", Role::Source, source, output),
@@ -106,7 +116,12 @@ async fn connect(source: &Connection, target: &Connection, output: &Output, shut
     Ok(Some((source, target)))
 }
 
-async fn reach(flag: &str, role: Role, connection: &Connection, output: &Output) -> Result<(Client, Option<String>), Failure> {
+async fn reach(
+    flag: &str,
+    role: Role,
+    connection: &Connection,
+    output: &Output,
+) -> Result<(Client, Option<String>), Failure> {
     let client = check::client(connection)?;
     let name = &connection.config.name;
     let report = preflight::run(&connection.config, &Options::reach(role), &mut |step: &Step| {
@@ -114,16 +129,25 @@ async fn reach(flag: &str, role: Role, connection: &Connection, output: &Output)
     })
     .await;
     let Some(step) = report.failures().next() else {
-        let brokers = report.steps.iter().filter(|step| step.kind == preflight::StepKind::Broker).count();
+        let brokers =
+            report.steps.iter().filter(|step| step.kind == preflight::StepKind::Broker).count();
         let id = report.cluster_id.as_deref().unwrap_or("without an id");
-        output.note(&format!("{role} {}: cluster {id}, {brokers} {}", text::safe(name), if brokers == 1 { "broker" } else { "brokers" }));
+        output.note(&format!(
+            "{role} {}: cluster {id}, {brokers} {}",
+            text::safe(name),
+            if brokers == 1 { "broker" } else { "brokers" }
+        ));
         return Ok((client, report.cluster_id));
     };
     let (cause, cure) = match &step.outcome {
         Outcome::Failed { cause, cure } => (cause.as_str(), cure.clone()),
         _ => ("", None),
     };
-    let failure = Failure::failed(format!("{flag} {name}: {} {}: {cause}", step.kind, text::safe(&step.subject)));
+    let failure = Failure::failed(format!(
+        "{flag} {name}: {} {}: {cause}",
+        step.kind,
+        text::safe(&step.subject)
+    ));
     Err(failure.maybe_cure(cure))
 }
 
@@ -145,7 +169,10 @@ mod tests {
     #[test]
     fn defaults() {
         let spec = parse("").unwrap();
-        assert_eq!((spec.name.as_str(), spec.sync, spec.start, spec.same_partition, spec.once), ("sync", SyncMode::MetadataData, StartPosition::Earliest, true, false));
+        assert_eq!(
+            (spec.name.as_str(), spec.sync, spec.start, spec.same_partition, spec.once),
+            ("sync", SyncMode::MetadataData, StartPosition::Earliest, true, false)
+        );
         assert_eq!(spec.topics, TopicSelection::All);
     }
 
@@ -153,7 +180,10 @@ mod tests {
     fn expressions_match_whole_names() {
         let spec = parse("--topics a|b --same-partition false --once --start 5").unwrap();
         assert!(spec.topics.matches("a") && !spec.topics.matches("ab"));
-        assert_eq!((spec.same_partition, spec.once, spec.start), (false, true, StartPosition::Timestamp(5)));
+        assert_eq!(
+            (spec.same_partition, spec.once, spec.start),
+            (false, true, StartPosition::Timestamp(5))
+        );
     }
 
     #[test]

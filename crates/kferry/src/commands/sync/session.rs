@@ -60,7 +60,15 @@ impl Session {
         let display = Display::start(output, spec.name.as_str(), watching);
         let name = spec.name.clone();
         let last = progress.clone();
-        let task = Task { spec, source: source.clone(), target: target.clone(), journal, sink: sink(output), progress, shutdown: shutdown.clone() };
+        let task = Task {
+            spec,
+            source: source.clone(),
+            target: target.clone(),
+            journal,
+            sink: sink(output),
+            progress,
+            shutdown: shutdown.clone(),
+        };
         let overdue = async {
             shutdown.cancelled().await;
             tokio::time::sleep(STOP_TIME_MAX).await;
@@ -86,7 +94,9 @@ impl Session {
 /// Tells events: as objects on standard output, or as log lines.
 fn sink(output: &Output) -> EventSink {
     let output = output.clone();
-    Arc::new(move |event: Event| if output.is_json() { tell_json(&output, &event) } else { log(&event) })
+    Arc::new(
+        move |event: Event| if output.is_json() { tell_json(&output, &event) } else { log(&event) },
+    )
 }
 
 fn tell_json(output: &Output, event: &Event) {
@@ -100,13 +110,21 @@ fn tell_json(output: &Output, event: &Event) {
         #[serde(flatten)]
         event: &'a Event,
     }
-    output.json(&Line { r#type: "event", level: event.level(), message: event.to_string(), cure: event.cure(), event });
+    output.json(&Line {
+        r#type: "event",
+        level: event.level(),
+        message: event.to_string(),
+        cure: event.cure(),
+        event,
+    });
 }
 
 fn log(event: &Event) {
     let task = event.task();
     let cure = event.cure().map(|cure| format!("; {cure}")).unwrap_or_default();
     match event.level() {
+        // One per partition: of interest to whoever looks closely.
+        _ if matches!(event, Event::LaneStarted { .. }) => tracing::debug!(%task, "{event}"),
         Level::Info => tracing::info!(%task, "{event}"),
         Level::Warn => tracing::warn!(%task, "{event}{cure}"),
         Level::Error => tracing::error!(%task, "{event}{cure}"),

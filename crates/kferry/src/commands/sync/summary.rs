@@ -87,11 +87,16 @@ pub(super) fn verdict(report: &TaskReport, once: bool) -> Result<(), Failure> {
     if report.skipped > 0 {
         parts.push(format!("{} topics were not copied", report.skipped));
     }
-    Err(Failure::failed(parts.join(", ")).cure("the events above say why; the same command continues once that is put right"))
+    Err(Failure::failed(parts.join(", "))
+        .cure("the events above say why; the same command continues once that is put right"))
 }
 
 fn topic(topic: &TopicProgress) -> TopicSummary {
-    let mut summary = TopicSummary { topic: topic.topic.clone(), partitions: topic.partitions.len(), ..TopicSummary::default() };
+    let mut summary = TopicSummary {
+        topic: topic.topic.clone(),
+        partitions: topic.partitions.len(),
+        ..TopicSummary::default()
+    };
     summary.target_topic = (topic.target_topic != topic.topic).then(|| topic.target_topic.clone());
     for partition in &topic.partitions {
         summary.records += partition.records_copied;
@@ -105,20 +110,30 @@ fn topic(topic: &TopicProgress) -> TopicSummary {
         }
         if partition.state == replicate::progress::LaneState::Stopped {
             let cause = partition.last_error.as_deref().unwrap_or("unknown cause");
-            summary.stopped.push(format!("partition {} at offset {}: {cause}", partition.partition, partition.position));
+            summary.stopped.push(format!(
+                "partition {} at offset {}: {cause}",
+                partition.partition, partition.position
+            ));
         }
     }
     summary
 }
 
 fn with_rates(mut summary: Summary) -> Summary {
-    let per_second = |count: u64| u64::try_from(u128::from(count) * 1000 / u128::from(summary.elapsed_ms.max(1))).unwrap_or(u64::MAX);
-    (summary.bytes_per_second, summary.records_per_second) = (per_second(summary.bytes), per_second(summary.records));
+    let per_second = |count: u64| {
+        u64::try_from(u128::from(count) * 1000 / u128::from(summary.elapsed_ms.max(1)))
+            .unwrap_or(u64::MAX)
+    };
+    (summary.bytes_per_second, summary.records_per_second) =
+        (per_second(summary.bytes), per_second(summary.records));
     summary
 }
 
 fn lines(summary: &Summary, progress: &Progress) -> Vec<String> {
-    let mut table = table::new(&["topic", "partitions", "records", "bytes", "as is", "rebuilt", "dropped", "lag"], &[1, 2, 3, 4, 5, 6, 7]);
+    let mut table = table::new(
+        &["topic", "partitions", "records", "bytes", "as is", "rebuilt", "dropped", "lag"],
+        &[1, 2, 3, 4, 5, 6, 7],
+    );
     for topic in &summary.topics {
         table.add_row(vec![
             text::safe(&topic.topic),
@@ -133,7 +148,9 @@ fn lines(summary: &Summary, progress: &Progress) -> Vec<String> {
     }
     let mut lines = if summary.topics.is_empty() { Vec::new() } else { table::lines(&table) };
     for topic in &summary.topics {
-        lines.extend(topic.stopped.iter().map(|stopped| format!("{}: stopped: {}", text::safe(&topic.topic), text::safe(stopped))));
+        lines.extend(topic.stopped.iter().map(|stopped| {
+            format!("{}: stopped: {}", text::safe(&topic.topic), text::safe(stopped))
+        }));
     }
     lines.push(format!(
         "{} records, {} in {}: {}/s, {} records/s",
