@@ -75,8 +75,11 @@ impl Env {
                 .count();
             if led == usize::try_from(partitions).unwrap() {
                 // Metadata runs ahead of the leaders themselves: wait until each says so too.
-                let ends = (0..partitions).map(|index| (TopicPartition::new(topic, index), OffsetSpec::Latest)).collect();
-                let ends = self.client.list_offsets(ends, Isolation::ReadUncommitted).await.unwrap();
+                let ends = (0..partitions)
+                    .map(|index| (TopicPartition::new(topic, index), OffsetSpec::Latest))
+                    .collect();
+                let ends =
+                    self.client.list_offsets(ends, Isolation::ReadUncommitted).await.unwrap();
                 assert!(ends.values().all(Result::is_ok), "{ends:?}");
                 return;
             }

@@ -1,7 +1,8 @@
 //! TLS and SASL against real brokers: what works, and how what does not work is told.
 
 use kafka_client::{
-    Client, ClientError, ClusterMetadata, ConnectError, ConnectionConfig, TlsConfig, TlsFailure, TlsIdentity, TopicQuery,
+    Client, ClientError, ClusterMetadata, ConnectError, ConnectionConfig, TlsConfig, TlsFailure,
+    TlsIdentity, TopicQuery,
 };
 use kafka_wire::{
     connection::{ConnectionError, PeerKind},
@@ -27,7 +28,11 @@ fn plain(bootstrap: &str) -> ConnectionConfig {
 }
 
 fn user(mechanism: Mechanism, password: &str) -> Credentials {
-    Credentials { mechanism, username: "kferry".to_owned(), password: Secret::new(password.to_owned()) }
+    Credentials {
+        mechanism,
+        username: "kferry".to_owned(),
+        password: Secret::new(password.to_owned()),
+    }
 }
 
 async fn ask(config: ConnectionConfig) -> Result<Arc<ClusterMetadata>, ClientError> {
@@ -68,21 +73,33 @@ async fn sasl_is_spoken_with_every_release() {
         let bootstrap = cluster.bootstrap();
         for mechanism in Mechanism::ALL {
             let found = ask(plain(&bootstrap).with_sasl(user(mechanism, "kferry-password"))).await;
-            assert!(found.as_ref().is_ok_and(|found| found.brokers.len() == 1), "{release} {mechanism} {found:?}");
-            let error = handshake_error(plain(&bootstrap).with_sasl(user(mechanism, "wrong-password"))).await;
+            assert!(
+                found.as_ref().is_ok_and(|found| found.brokers.len() == 1),
+                "{release} {mechanism} {found:?}"
+            );
+            let error =
+                handshake_error(plain(&bootstrap).with_sasl(user(mechanism, "wrong-password")))
+                    .await;
             // 0.11 has no way to say so.
             let told = matches!(error, ConnectionError::AuthenticationFailed { .. });
             let hung_up = matches!(error, ConnectionError::ClosedAtSasl { .. });
-            assert!(if release == Release::V0_11_0_3 { hung_up } else { told }, "{release} {mechanism} {error}");
+            assert!(
+                if release == Release::V0_11_0_3 { hung_up } else { told },
+                "{release} {mechanism} {error}"
+            );
         }
         let error = handshake_error(plain(&bootstrap)).await;
         assert!(matches!(error, ConnectionError::ClosedAtFirstRequest { .. }), "{release} {error}");
-        let internal = plain(&cluster.internal_bootstrap()).with_sasl(user(Mechanism::Plain, "kferry-password"));
+        let internal = plain(&cluster.internal_bootstrap())
+            .with_sasl(user(Mechanism::Plain, "kferry-password"));
         let error = handshake_error(internal).await;
         assert!(matches!(error, ConnectionError::SaslNotExpected { .. }), "{release} {error}");
         let tls = plain(&bootstrap).with_tls(TlsConfig::default());
         let failure = tls_error(tls).await;
-        assert!(matches!(failure, TlsFailure::PlainPeer | TlsFailure::PeerClosed), "{release} {failure}");
+        assert!(
+            matches!(failure, TlsFailure::PlainPeer | TlsFailure::PeerClosed),
+            "{release} {failure}"
+        );
     }
 }
 
@@ -90,7 +107,8 @@ async fn sasl_is_spoken_with_every_release() {
 #[tokio::test]
 async fn authentication_is_renewed_in_time() {
     let cluster = start(Release::V4_2_0, Security::Sasl, &[("connections.max.reauth.ms", "2000")]);
-    let config = plain(&cluster.bootstrap()).with_sasl(user(Mechanism::ScramSha256, "kferry-password"));
+    let config =
+        plain(&cluster.bootstrap()).with_sasl(user(Mechanism::ScramSha256, "kferry-password"));
     let client = Client::new(config).unwrap();
     let connection = client.any_broker().await.unwrap();
     for _ in 0..30 {
@@ -121,7 +139,10 @@ async fn tls_failures_are_told_apart() {
     assert_eq!(tls_error(plain(&bootstrap).with_tls(system)).await, TlsFailure::UnknownIssuer);
     let renamed = TlsConfig { server_name: Some("elsewhere.example".to_owned()), ..tls() };
     let failure = tls_error(plain(&bootstrap).with_tls(renamed)).await;
-    assert!(matches!(&failure, TlsFailure::WrongHost { found, .. } if !found.is_empty()), "{failure:?}");
+    assert!(
+        matches!(&failure, TlsFailure::WrongHost { found, .. } if !found.is_empty()),
+        "{failure:?}"
+    );
     let named = TlsConfig { server_name: Some("localhost".to_owned()), ..tls() };
     ask(plain(&bootstrap).with_tls(named)).await.unwrap();
     let blind = TlsConfig { ca: None, verify: false, ..tls() };
@@ -131,7 +152,10 @@ async fn tls_failures_are_told_apart() {
 
     let error = handshake_error(plain(&bootstrap)).await;
     assert!(
-        matches!(error, ConnectionError::WrongPeer(PeerKind::Tls) | ConnectionError::ClosedAtApiVersions { .. }),
+        matches!(
+            error,
+            ConnectionError::WrongPeer(PeerKind::Tls) | ConnectionError::ClosedAtApiVersions { .. }
+        ),
         "{error:?}"
     );
 }
@@ -159,5 +183,9 @@ async fn too_old_and_absent_brokers_are_told() {
     assert!(matches!(error, ConnectionError::Unsupported(_)), "{error}");
     assert!(error.to_string().contains("0.10.2"), "{error}");
     let error = ask(plain("127.0.0.1:1")).await.unwrap_err();
-    assert!(error.to_string().contains("127.0.0.1:1") && error.cure().unwrap().contains("nothing listens"), "{error}");
+    assert!(
+        error.to_string().contains("127.0.0.1:1")
+            && error.cure().unwrap().contains("nothing listens"),
+        "{error}"
+    );
 }

@@ -145,6 +145,7 @@ impl ConnectionError {
                 "add `tls` to this connection, or use the broker's plain port"
             }
             Self::WrongPeer(_) => "use the port of a Kafka listener",
+            Self::Unsupported(_) => "upgrade the brokers to Kafka 0.11 or newer",
             Self::ClosedAtApiVersions { .. } => {
                 "add `tls` if this port expects it; releases before 0.11 cannot be used"
             }
