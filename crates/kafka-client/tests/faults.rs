@@ -1,5 +1,7 @@
 //! The client when things go wrong: answers lost, brokers gone, leaders moved. Time is virtual.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, outside of their functions")]
+
 use std::{future::Future, time::Duration};
 
 use kafka_client::{

@@ -120,9 +120,7 @@ async fn authentication_is_renewed_in_time() {
 }
 
 fn trusting(certificates: &Certificates) -> TlsConfig {
-    let mut tls = TlsConfig::default();
-    tls.ca = Some(fs::read(certificates.ca()).unwrap());
-    tls
+    TlsConfig { ca: Some(fs::read(certificates.ca()).unwrap()), ..TlsConfig::default() }
 }
 
 #[tokio::test]

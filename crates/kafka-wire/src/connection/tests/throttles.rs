@@ -80,7 +80,7 @@ fn throttle_times_are_found() {
 #[test]
 fn throttles_are_obeyed() {
     let mut peer = Peer::ready();
-    let mut send = |peer: &mut Peer, token: u64| {
+    let send = |peer: &mut Peer, token: u64| {
         peer.machine.send(super::super::Request {
             token,
             correlation_id: i32::try_from(token).unwrap(),
