@@ -141,7 +141,8 @@ fn damaged_lengths_are_refused() {
 fn releases_are_recognised() {
     for path in files() {
         let release = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let minor = release.rsplit_once('.').unwrap().0;
+        // `0.11.0.3` is of 0.11, `4.2.0` of 4.2.
+        let minor = release.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
         let ranges: BTreeSet<String> = read(&path)
             .into_iter()
             .filter(|golden| {
@@ -157,6 +158,6 @@ fn releases_are_recognised() {
                 BrokerVersions::from_response(&response).release_range().to_string()
             })
             .collect();
-        assert!(ranges.iter().all(|range| range.starts_with(minor)), "{release}: {ranges:?}");
+        assert!(ranges.iter().all(|range| range.starts_with(&minor)), "{release}: {ranges:?}");
     }
 }

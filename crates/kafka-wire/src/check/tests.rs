@@ -250,8 +250,8 @@ fn tables_cover_the_decoder() {
     for api in ApiKey::iter() {
         let known = decoded_versions(api);
         for version in known.min..=known.max {
-            for table in [tables::REQUESTS, tables::RESPONSES] {
-                assert!(find(table, "", api as i16, version).is_ok(), "{api:?} v{version}");
+            for schemas in [REQUESTS, RESPONSES] {
+                assert!(schemas.find(api as i16, version).is_ok(), "{api:?} v{version}");
             }
         }
     }
@@ -296,7 +296,7 @@ fn decoded_versions(api: ApiKey) -> VersionRange {
 
 fn round_trip(api: ApiKey, version: i16, generator: &mut Generator) {
     let key = api as i16;
-    let body = generator.body(find(tables::REQUESTS, "request", key, version).unwrap(), version);
+    let body = generator.body(REQUESTS.find(key, version).unwrap(), version);
     check_request(key, version, &body).unwrap();
     let mut rest = Bytes::from(body);
     let request = RequestKind::decode(api, &mut rest, version).unwrap();
@@ -306,7 +306,7 @@ fn round_trip(api: ApiKey, version: i16, generator: &mut Generator) {
     check_request(key, version, &again).unwrap();
     assert_eq!(RequestKind::decode(api, &mut again.freeze(), version).unwrap(), request);
 
-    let body = generator.body(find(tables::RESPONSES, "response", key, version).unwrap(), version);
+    let body = generator.body(RESPONSES.find(key, version).unwrap(), version);
     check_response(key, version, &body).unwrap();
     let mut rest = Bytes::from(body);
     let response = ResponseKind::decode(api, &mut rest, version).unwrap();
