@@ -18,7 +18,7 @@ use kafka_wire::messages::describe_configs_request::{
 use kafka_wire::messages::fetch_request::FetchRequest;
 use kafka_wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use kafka_wire::messages::{ApiKey, BrokerId};
-use kafka_wire::record::split;
+use kafka_wire::record::{BatchOptions, split};
 use kafka_wire::{ErrorCode, Uuid};
 use tokio::time::Instant;
 
@@ -366,6 +366,30 @@ async fn compaction_leaves_gaps_and_keeps_the_end() {
     for bytes in cluster.log("c", 0).unwrap() {
         kafka_wire::record::BatchV2::parse(bytes).unwrap().verify_crc().unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn compaction_drops_aborted_records_and_keeps_open_ones() {
+    let cluster = cluster(Release::V4_2);
+    cluster.create_topic("c", 1, &[("cleanup.policy", "compact")]).unwrap();
+    let transactional = |producer_id, base_sequence| BatchOptions {
+        transactional: true,
+        producer_id,
+        producer_epoch: 0,
+        base_sequence,
+        ..BatchOptions::default()
+    };
+    // Aborted at 0..2, its marker at 2; plain records with other keys; an open transaction; the newest batch.
+    cluster.append_records("c", 0, &transactional(5, 0), &crate::wire::records(2)).unwrap();
+    cluster.write_marker("c", 0, 5, 0, false).unwrap();
+    let mut wire = Wire::to(&cluster).await;
+    wire.produce("c", 0, batch(1)).await;
+    cluster.append_records("c", 0, &transactional(6, 0), &crate::wire::records(1)).unwrap();
+    wire.produce("c", 0, batch(1)).await;
+    assert_eq!(cluster.compact("c", 0).unwrap(), 2);
+    let offsets: Vec<i64> =
+        cluster.records("c", 0).unwrap().iter().map(|record| record.offset).collect();
+    assert_eq!(offsets, [3, 4, 5]);
 }
 
 #[tokio::test(start_paused = true)]
