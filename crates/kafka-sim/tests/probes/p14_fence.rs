@@ -3,18 +3,17 @@
 use std::time::Duration;
 
 use kafka_sim::{Cluster, Release};
-use kafka_wire::messages::end_txn_request::EndTxnRequest;
+use kafka_wire::messages::ProducerId;
 use kafka_wire::messages::produce_request::ProduceRequest;
 use kafka_wire::messages::write_txn_markers_request::{
     WritableTxnMarker, WritableTxnMarkerTopic, WriteTxnMarkersRequest,
 };
-use kafka_wire::messages::{ProducerId, TransactionalId};
 use kafka_wire::record::{BatchOptions, encode_batch, split};
 use kafka_wire::{ErrorCode, Uuid};
 
 use crate::wire::{
     FetchOptions, ListOptions, Wire, batch, cluster, produce_request, producer_options, records,
-    sequenced, text, topic_name,
+    sequenced, topic_name,
 };
 
 const ID: &str = "kferry-lane";
@@ -222,37 +221,4 @@ async fn p14_the_tail_shows_the_marker() {
     );
     marker.verify_crc().unwrap();
     assert!(marker.control().unwrap().is_some());
-}
-
-/// KIP-890: Produce v12 begins the transaction, EndTxn v5 raises the epoch with its end.
-#[tokio::test(start_paused = true)]
-async fn p8_end_txn_v5_raises_the_epoch() {
-    let cluster = cluster(Release::V4_2);
-    let mut wire = Wire::to(&cluster).await;
-    let producer = init(&mut wire).await;
-    let options =
-        BatchOptions { transactional: true, ..producer_options(producer.0, producer.1, 0) };
-    let batch = encode_batch(&options, &records(3)).unwrap();
-    let response =
-        wire.call::<ProduceRequest>(12, produce_request(Some(ID), &[("t", 0, batch)])).await;
-    assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
-    let end = EndTxnRequest::default()
-        .with_transactional_id(TransactionalId(text(ID)))
-        .with_producer_id(ProducerId(producer.0))
-        .with_producer_epoch(producer.1)
-        .with_committed(true);
-    let ended = wire.call(5, end.clone()).await;
-    assert_eq!(
-        (ended.error_code, ended.producer_id.0, ended.producer_epoch),
-        (0, producer.0, producer.1 + 1)
-    );
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    // A repeat with the epoch before gets the same answer.
-    let again = wire.call(5, end).await;
-    assert_eq!((again.error_code, again.producer_epoch), (0, producer.1 + 1));
-    assert_eq!(cluster.end_offset("t", 0).unwrap(), 4);
-    assert_eq!(cluster.last_stable_offset("t", 0).unwrap(), 4);
-    assert_eq!(cluster.producers("t", 0).unwrap()[0].producer_epoch, producer.1 + 1);
-    assert_eq!(wire.add_partition(ID, producer, "t").await, ErrorCode::PRODUCER_FENCED);
-    assert_eq!(wire.add_partition(ID, (producer.0, producer.1 + 1), "t").await, ErrorCode::NONE);
 }
