@@ -111,7 +111,7 @@ fn check_rebuilt(source: &Batch, reason: RebuildReason, position: SourceOffset) 
 }
 
 fn check_records(rebuilt: &Rebuilt, expected: &[Record]) {
-    let bytes = rebuilt.encode(&STAMP).expect("decoded records can be encoded");
+    let bytes = rebuilt.encode(Some(&STAMP)).expect("decoded records can be encoded");
     let sent = BatchV2::parse(bytes).expect("an encoded batch is one");
     sent.verify_crc().expect("a fresh checksum");
     check_header(&sent.header);
