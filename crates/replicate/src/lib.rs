@@ -1,1 +1,20 @@
-//! Placeholder while the crate is laid out.
+//! One replication task: plan, copy, recover, report.
+//!
+//! `replicate` joins the client, which talks to brokers, and `forward`, which turns source batches into
+//! target batches. It owns what is in between: which topics travel and how they are made on the target, what is
+//! remembered durably, and what is told. It knows nothing of a control plane: that hands over a [`spec`]
+//! and receives [`event`]s.
+
+pub mod event;
+pub mod journal;
+pub mod spec;
+
+pub mod budget;
+mod lane;
+pub mod progress;
+mod recover;
+mod tail_fetch;
+pub mod task;
+mod topic_config;
+pub mod topics;
+mod worker;
