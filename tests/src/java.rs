@@ -610,10 +610,10 @@ mod tests {
             assert!(text.contains(part), "{text} does not say {part}");
         };
         let (a, b) = (record(1, "=61"), record(2, "=62"));
-        check(&[a.clone()], &[a.clone()], "no difference");
-        check(&[Record { offset: 9, ..a.clone() }], &[a.clone()], "no difference");
-        check(&[a.clone(), b.clone()], &[a.clone()], "record 1 is missing");
-        check(&[a.clone()], &[a.clone(), b.clone()], "record 1 is too many");
+        check(std::slice::from_ref(&a), std::slice::from_ref(&a), "no difference");
+        check(&[Record { offset: 9, ..a.clone() }], std::slice::from_ref(&a), "no difference");
+        check(&[a.clone(), b.clone()], std::slice::from_ref(&a), "record 1 is missing");
+        check(std::slice::from_ref(&a), &[a.clone(), b.clone()], "record 1 is too many");
         check(&[a.clone(), b.clone()], &[b, a], "record 0 differs");
     }
 

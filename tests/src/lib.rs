@@ -2,6 +2,15 @@
 //!
 //! Tests of real brokers stand behind the feature `real-kafka`: `cargo xtask integration` runs them.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        reason = "helpers of tests, outside of their functions"
+    )
+)]
+
 pub mod java;
 pub mod segments;
 

@@ -151,6 +151,12 @@ fn cause(error: &ClientError) -> String {
         ClientError::Handshake { error, .. }
         | ClientError::AnswerUnknown { error, .. }
         | ClientError::NotSent { error, .. } => error.to_string(),
+        // The subject of the step says where.
+        ClientError::Connect(error) => {
+            let text = error.to_string();
+            let prefix = error.address().map(|address| format!("{address}: ")).unwrap_or_default();
+            text.strip_prefix(&prefix).map(ToOwned::to_owned).unwrap_or(text)
+        }
         other => other.to_string(),
     }
 }

@@ -23,7 +23,10 @@ impl ByteBudget {
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
         let total = permits_for(bytes_max.max(1 << 20));
-        Self { permits: Arc::new(Semaphore::new(usize::try_from(total).unwrap_or(usize::MAX))), total }
+        Self {
+            permits: Arc::new(Semaphore::new(usize::try_from(total).unwrap_or(usize::MAX))),
+            total,
+        }
     }
 
     /// Waits until `bytes` are free and takes them. More than the whole budget takes the whole budget:

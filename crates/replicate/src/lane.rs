@@ -18,13 +18,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use forward::{
-    EpochBase, OffsetMap, Ordinal, RebuildReason, Runs, SourceOffset, TargetOffset, TargetTraits, patched_header,
+    EpochBase, OffsetMap, Ordinal, RebuildReason, Runs, SourceOffset, TargetOffset, TargetTraits,
+    patched_header,
 };
 use kafka_wire::Uuid;
 use kafka_wire::record::{BatchV2, RecordLimits};
 
-pub(crate) use accept::{AcceptFault, Accepted, Barrier};
-pub(crate) use settle::{AckFault, RecoverFault, Recovered};
+pub(crate) use accept::Barrier;
+pub(crate) use settle::Recovered;
 
 use crate::budget::Lease;
 use crate::journal::{LaneKey, LaneProgress, LaneRecord};
@@ -165,7 +166,11 @@ impl Lane {
             last_fetched_epoch: -1,
             next_ordinal: acked.ordinal,
             runs: record.runs,
-            map: OffsetMap::new(acked.source_next, acked.target_next.max(TargetOffset(0)), map_segments_max),
+            map: OffsetMap::new(
+                acked.source_next,
+                acked.target_next.max(TargetOffset(0)),
+                map_segments_max,
+            ),
             epochs: record.epochs,
             ready: VecDeque::new(),
             in_flight: VecDeque::new(),
@@ -215,10 +220,6 @@ impl Lane {
         self.position = self.position.max(offset);
         self.last_fetched_epoch = -1;
         self.advance_position();
-    }
-
-    pub(crate) fn end(&self) -> Option<SourceOffset> {
-        self.end
     }
 
     pub(crate) fn buffered_bytes(&self) -> usize {
@@ -298,7 +299,6 @@ impl Lane {
         self.status.set_state(LaneState::Stopped);
     }
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -91,7 +91,13 @@ impl LaneStatus {
         self.position.store(offset, Ordering::Relaxed);
     }
 
-    pub(crate) fn copied(&self, records: u64, bytes: u64, rebuilt: Option<RebuildReason>, target_end: i64) {
+    pub(crate) fn copied(
+        &self,
+        records: u64,
+        bytes: u64,
+        rebuilt: Option<RebuildReason>,
+        target_end: i64,
+    ) {
         self.records.fetch_add(records, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.target_end.store(target_end, Ordering::Relaxed);
@@ -118,7 +124,12 @@ impl LaneStatus {
     }
 
     fn count(&self, reason: &'static str) {
-        *self.by_reason.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
+        *self
+            .by_reason
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(reason)
+            .or_default() += 1;
     }
 
     /// The counters as they stand.
@@ -245,7 +256,10 @@ impl Progress {
             total.records += partition.records_copied;
             total.bytes += partition.bytes_copied;
             total.lag_records += partition.lag_records;
-            topics.entry((&lane.key.source_topic, &lane.key.target_topic)).or_default().push(partition);
+            topics
+                .entry((&lane.key.source_topic, &lane.key.target_topic))
+                .or_default()
+                .push(partition);
         }
         let seconds = elapsed.saturating_sub(before.elapsed).as_secs_f64();
         if seconds > 0.0 {
@@ -256,7 +270,11 @@ impl Progress {
             .into_iter()
             .map(|((topic, target_topic), mut partitions)| {
                 partitions.sort_by_key(|partition| partition.partition);
-                TopicProgress { topic: topic.to_owned(), target_topic: target_topic.to_owned(), partitions }
+                TopicProgress {
+                    topic: topic.to_owned(),
+                    target_topic: target_topic.to_owned(),
+                    partitions,
+                }
             })
             .collect();
         Self { topics, total, elapsed }

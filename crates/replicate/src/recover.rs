@@ -63,9 +63,13 @@ pub(crate) enum OpenError {
     Client(#[from] ClientError),
     #[error("{target}: the target broker answered {code}")]
     Code { target: TopicPartition, code: ErrorCode },
-    #[error("{target}: the fence of producer epoch {producer_epoch} was not seen in the log in time")]
+    #[error(
+        "{target}: the fence of producer epoch {producer_epoch} was not seen in the log in time"
+    )]
     NoMarker { target: TopicPartition, producer_epoch: i16 },
-    #[error("{target}: the log ends at {end}, below offset {acked} that this broker had acknowledged")]
+    #[error(
+        "{target}: the log ends at {end}, below offset {acked} that this broker had acknowledged"
+    )]
     Behind { target: TopicPartition, end: i64, acked: TargetOffset },
     #[error("{target}: a batch in the target's own log cannot be read: {error}")]
     Corrupt { target: TopicPartition, error: BatchError },
@@ -88,10 +92,15 @@ impl Opening {
         let (identity, is_transactional) = self.identity(client).await?;
         let end = self.end(client).await?;
         if end < self.acked.target_next.0 {
-            return Err(OpenError::Behind { target: self.target, end, acked: self.acked.target_next });
+            return Err(OpenError::Behind {
+                target: self.target,
+                end,
+                acked: self.acked.target_next,
+            });
         }
         let is_untouched = !self.is_dirty
-            && (identity.producer_epoch == 0 || (!self.epochs.is_empty() && end == self.acked.target_next.0));
+            && (identity.producer_epoch == 0
+                || (!self.epochs.is_empty() && end == self.acked.target_next.0));
         let fence = match (is_untouched, is_transactional) {
             (true, _) => Fence::NotNeeded,
             (false, true) => self.fence(client, identity).await?,
@@ -109,7 +118,9 @@ impl Opening {
     async fn identity(&self, client: &Client) -> Result<(ProducerIdentity, bool), OpenError> {
         match client.init_producer_id(Some(&self.transactional_id), TRANSACTION_TIMEOUT).await {
             Ok(identity) => Ok((identity, true)),
-            Err(error) if error.code() == Some(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED) => {
+            Err(error)
+                if error.code() == Some(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED) =>
+            {
                 Ok((client.init_producer_id(None, TRANSACTION_TIMEOUT).await?, false))
             }
             Err(error) => Err(error.into()),
@@ -119,7 +130,8 @@ impl Opening {
     /// Writes an empty aborted transaction: one control record of the new epoch (P14).
     async fn fence(&self, client: &Client, identity: ProducerIdentity) -> Result<Fence, OpenError> {
         let partitions = vec![self.target.clone()];
-        let answers = client.add_partitions_to_txn(&self.transactional_id, identity, partitions).await?;
+        let answers =
+            client.add_partitions_to_txn(&self.transactional_id, identity, partitions).await?;
         if let Some(code) = answers.into_values().find_map(Result::err) {
             return Err(OpenError::Code { target: self.target.clone(), code });
         }
@@ -139,7 +151,10 @@ impl Opening {
         match answer.remove(&self.target) {
             Some(Ok(listed)) => Ok(listed.offset),
             Some(Err(code)) => Err(OpenError::Code { target: self.target.clone(), code }),
-            None => Err(OpenError::Code { target: self.target.clone(), code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION }),
+            None => Err(OpenError::Code {
+                target: self.target.clone(),
+                code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            }),
         }
     }
 
@@ -151,7 +166,8 @@ impl Opening {
         end_before: i64,
         fence: Fence,
     ) -> Result<Tail, OpenError> {
-        let from = if self.acked.target_next.0 >= 0 { self.acked.target_next.0 } else { end_before };
+        let from =
+            if self.acked.target_next.0 >= 0 { self.acked.target_next.0 } else { end_before };
         let start = TailStart { ordinal: self.acked.ordinal, target: TargetOffset(from) };
         let mut epochs = self.epochs.clone();
         // The marker's epoch; no data of it can be there yet.
@@ -198,10 +214,15 @@ impl Opening {
                     continue;
                 }
             }
-            fetched.error.ok().map_err(|code| OpenError::Code { target: self.target.clone(), code })?;
+            fetched
+                .error
+                .ok()
+                .map_err(|code| OpenError::Code { target: self.target.clone(), code })?;
             let before = next;
             for batch in split(fetched.records) {
-                match batch.map_err(|error| OpenError::Corrupt { target: self.target.clone(), error })? {
+                match batch
+                    .map_err(|error| OpenError::Corrupt { target: self.target.clone(), error })?
+                {
                     Batch::V2(batch) if batch.header.next_offset() > next => {
                         next = batch.header.next_offset();
                         headers.push(batch.header);

@@ -21,7 +21,11 @@ pub(crate) struct Tailed {
 }
 
 /// What the leader of `at` has from `offset` on, committed or not by a transaction.
-pub(crate) async fn fetch_once(client: &Client, at: &TopicPartition, offset: i64) -> Result<Tailed, ClientError> {
+pub(crate) async fn fetch_once(
+    client: &Client,
+    at: &TopicPartition,
+    offset: i64,
+) -> Result<Tailed, ClientError> {
     let unknown = |error| Tailed { error, records: Bytes::new() };
     let metadata = client.metadata(TopicQuery::Named(vec![at.topic.clone()])).await?;
     let leader = metadata.topics.get(&at.topic).and_then(|topic| {
@@ -50,9 +54,10 @@ pub(crate) async fn fetch_once(client: &Client, at: &TopicPartition, offset: i64
     let response = broker.call_with(request, options).await?;
     let answered = response.responses.into_iter().flat_map(|topic| topic.partitions).next();
     Ok(match answered {
-        Some(answered) => {
-            Tailed { error: ErrorCode(answered.error_code), records: answered.records.unwrap_or_default() }
-        }
+        Some(answered) => Tailed {
+            error: ErrorCode(answered.error_code),
+            records: answered.records.unwrap_or_default(),
+        },
         None if response.error_code != 0 => unknown(ErrorCode(response.error_code)),
         None => unknown(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
     })

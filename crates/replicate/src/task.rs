@@ -117,8 +117,10 @@ impl Running {
     async fn start(task: Task) -> Result<Self, TaskError> {
         task.spec.validate()?;
         let nothing = || TopicQuery::Named(Vec::new());
-        let source = task.source.metadata(nothing()).await.map_err(TaskError::client(Role::Source))?;
-        let target = task.target.metadata(nothing()).await.map_err(TaskError::client(Role::Target))?;
+        let source =
+            task.source.metadata(nothing()).await.map_err(TaskError::client(Role::Source))?;
+        let target =
+            task.target.metadata(nothing()).await.map_err(TaskError::client(Role::Target))?;
         if let (Some(source), Some(target)) = (&source.cluster_id, &target.cluster_id)
             && source == target
         {
@@ -239,9 +241,10 @@ impl Running {
     /// Whether nothing is left to do: only ever with `once`.
     fn is_done(&self) -> bool {
         self.task.spec.once
-            && self.lanes.iter().all(|lane| {
-                matches!(lane.snapshot().state, LaneState::Done | LaneState::Stopped)
-            })
+            && self
+                .lanes
+                .iter()
+                .all(|lane| matches!(lane.snapshot().state, LaneState::Done | LaneState::Stopped))
     }
 
     /// Hands lanes that are not copied yet to the workers.
@@ -256,7 +259,8 @@ impl Running {
         while self.workers.len() < wanted {
             let (commands, inbox) = mpsc::unbounded_channel();
             self.workers.push(commands);
-            self.running.spawn(Worker::new(Arc::clone(&self.ctx)).run(inbox, self.stop_workers.clone()));
+            self.running
+                .spawn(Worker::new(Arc::clone(&self.ctx)).run(inbox, self.stop_workers.clone()));
         }
         let count = self.workers.len();
         let mut shares: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
@@ -303,7 +307,9 @@ impl Running {
     }
 }
 
-fn worker_ended(ended: Result<Result<(), JournalError>, tokio::task::JoinError>) -> Result<(), TaskError> {
+fn worker_ended(
+    ended: Result<Result<(), JournalError>, tokio::task::JoinError>,
+) -> Result<(), TaskError> {
     match ended {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(error.into()),

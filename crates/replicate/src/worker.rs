@@ -20,7 +20,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use kafka_client::{BrokerConnection, Client, ClientError, ClusterMetadata, FetchSessionError, ProduceAck};
+use kafka_client::{
+    BrokerConnection, Client, ClientError, ClusterMetadata, FetchSessionError, ProduceAck,
+};
 use kafka_wire::messages::FetchResponse;
 use kafka_wire::record::RecordLimits;
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -91,17 +93,50 @@ type Job = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 /// A job's end.
 enum Done {
-    SourceConnected { broker: i32, result: Result<BrokerConnection, ClientError> },
-    TargetConnected { broker: i32, result: Result<BrokerConnection, ClientError> },
-    SourceRested { broker: i32 },
-    TargetRested { broker: i32 },
-    Reserved { broker: i32, lease: Lease },
-    Fetched { broker: i32, lease: Lease, result: Result<FetchResponse, ClientError> },
-    Produced { broker: i32, bytes: usize, lanes: Vec<LaneId>, result: Result<Vec<ProduceAck>, ClientError> },
-    Opened { lane: LaneId, result: Result<(Recovered, Fence), OpenError> },
-    Rested { lane: LaneId },
-    Bounds { lane: LaneId, result: Result<(i64, i64), OpenError> },
-    Journaled { barriers: Vec<(LaneId, Barrier)>, result: Result<(), JournalError> },
+    SourceConnected {
+        broker: i32,
+        result: Result<BrokerConnection, ClientError>,
+    },
+    TargetConnected {
+        broker: i32,
+        result: Result<BrokerConnection, ClientError>,
+    },
+    SourceRested {
+        broker: i32,
+    },
+    TargetRested {
+        broker: i32,
+    },
+    Reserved {
+        broker: i32,
+        lease: Lease,
+    },
+    Fetched {
+        broker: i32,
+        lease: Lease,
+        result: Result<FetchResponse, ClientError>,
+    },
+    Produced {
+        broker: i32,
+        bytes: usize,
+        lanes: Vec<LaneId>,
+        result: Result<Vec<ProduceAck>, ClientError>,
+    },
+    Opened {
+        lane: LaneId,
+        result: Result<(Recovered, Fence), OpenError>,
+    },
+    Rested {
+        lane: LaneId,
+    },
+    Bounds {
+        lane: LaneId,
+        result: Result<(i64, i64), OpenError>,
+    },
+    Journaled {
+        barriers: Vec<(LaneId, Barrier)>,
+        result: Result<(), JournalError>,
+    },
     SourceMetadata(Result<Arc<ClusterMetadata>, ClientError>),
     TargetMetadata(Result<Arc<ClusterMetadata>, ClientError>),
 }
@@ -185,8 +220,11 @@ impl Worker {
         };
         for seed in seeds {
             let id = self.lanes.len();
-            let lane = Lane::new(seed, limits.clone(), self.ctx.limits.map_segments_max);
-            self.by_source.entry(lane.key.source_topic.clone()).or_default().insert(lane.key.source_partition, id);
+            let lane = Lane::new(seed, limits, self.ctx.limits.map_segments_max);
+            self.by_source
+                .entry(lane.key.source_topic.clone())
+                .or_default()
+                .insert(lane.key.source_partition, id);
             self.lanes.push(lane);
             self.open_if_needed(id);
             self.note_state(id);
@@ -203,7 +241,9 @@ impl Worker {
             Done::TargetRested { broker } => self.target_rested(broker),
             Done::Reserved { broker, lease } => self.fetch(broker, lease),
             Done::Fetched { broker, lease, result } => self.fetched(broker, lease, result),
-            Done::Produced { broker, bytes, lanes, result } => self.produced(broker, bytes, &lanes, result),
+            Done::Produced { broker, bytes, lanes, result } => {
+                self.produced(broker, bytes, &lanes, result)
+            }
             Done::Opened { lane, result } => self.opened(lane, result),
             Done::Rested { lane } => self.open(lane),
             Done::Bounds { lane, result } => self.bounds(lane, result),
@@ -250,7 +290,8 @@ impl Worker {
         let opening = Opening::of(lane);
         let ctx = Arc::clone(&self.ctx);
         self.start(async move {
-            let _turn = ctx.openings.acquire().await.expect("the semaphore of a task is never closed");
+            let _turn =
+                ctx.openings.acquire().await.expect("the semaphore of a task is never closed");
             Done::Opened { lane: id, result: opening.open(&ctx.target).await }
         });
     }
@@ -301,7 +342,8 @@ impl Worker {
 
 /// The pause before try number `failures` + 1, with jitter so that lanes do not come all at once.
 pub(crate) fn backoff(failures: u32) -> Duration {
-    let pause = BACKOFF_MIN.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(BACKOFF_MAX);
+    let pause =
+        BACKOFF_MIN.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(BACKOFF_MAX);
     pause.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 

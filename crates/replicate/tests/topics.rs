@@ -1,5 +1,7 @@
 //! Topic sync on simulated clusters: what is created, grown, refused, and told.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, outside of their functions")]
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -71,11 +73,13 @@ fn names(topics: &[SyncedTopic]) -> Vec<&str> {
 }
 
 fn skip_reasons(events: &[Event]) -> Vec<(&str, &SkipReason)> {
-    let reason = |event| match event {
-        &Event::TopicSkipped { ref topic, ref reason, .. } => Some((topic.as_str(), reason)),
-        _ => None,
-    };
-    events.iter().filter_map(reason).collect()
+    let mut reasons = Vec::new();
+    for event in events {
+        if let Event::TopicSkipped { topic, reason, .. } = event {
+            reasons.push((topic.as_str(), reason));
+        }
+    }
+    reasons
 }
 
 #[tokio::test(start_paused = true)]

@@ -64,8 +64,14 @@ fn every_shape_arrives_equal_and_untouched() {
         .with("content", "random")
         .with("client.max.request.size", 3_000_000);
     pair.from.produce("large", &large).unwrap();
-    pair.from.create_topic("empty", 2, &[("retention.ms", "1234567")]).unwrap();
-    pair.from.create_topic("wide", 50, &[("cleanup.policy", "compact,delete"), ("retention.ms", "-1")]).unwrap();
+    pair.from
+        .create_topic(
+            "empty",
+            2,
+            &[("retention.ms", "1234567"), ("cleanup.policy", "compact,delete")],
+        )
+        .unwrap();
+    pair.from.create_topic("wide", 50, &[]).unwrap();
     pair.from.produce("wide", &Dataset::keyed(2000, 500)).unwrap();
 
     let state = tempfile::tempdir().unwrap();

@@ -173,6 +173,19 @@ impl fmt::Display for TlsFailure {
 }
 
 impl ConnectError {
+    /// Whom we wanted to reach, if the failure is about one address.
+    #[must_use]
+    pub fn address(&self) -> Option<&BrokerAddress> {
+        match self {
+            Self::Dns { address, .. }
+            | Self::Tcp { address, .. }
+            | Self::TimedOut { address, .. }
+            | Self::TlsHandshake { address, .. }
+            | Self::Refused { address, .. } => Some(address),
+            Self::TlsConfig { .. } | Self::TlsCpu { .. } => None,
+        }
+    }
+
     /// One sentence that tells an operator what to do.
     #[must_use]
     pub fn cure(&self) -> Option<String> {

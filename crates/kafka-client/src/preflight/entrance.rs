@@ -82,6 +82,8 @@ async fn walk(
         }
         Err(error) => Some(error),
     };
+    // With TLS both are one attempt; its time is told with the handshake.
+    let reached = if config.tls.is_some() { Duration::ZERO } else { started.elapsed() };
     let stopped_at = failed.as_ref().map(|error| step_of(error, config));
     if stopped_at != Some(StepKind::Resolve) {
         way_passed(
@@ -91,7 +93,7 @@ async fn walk(
             resolved,
         );
         if stopped_at != Some(StepKind::Reach) {
-            way_passed(&mut way, StepKind::Reach, "connected".to_owned(), started.elapsed());
+            way_passed(&mut way, StepKind::Reach, "connected".to_owned(), reached);
         }
     }
     if let Some(error) = failed {

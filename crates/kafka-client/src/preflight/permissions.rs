@@ -85,15 +85,7 @@ async fn source(
     steps: &mut Steps<'_>,
 ) {
     if topics.is_empty() {
-        let cause = "no topic is visible: either there is none, or DESCRIBE is not granted on any"
-            .to_owned();
-        steps.end(
-            StepKind::Permission,
-            "DESCRIBE on topics",
-            Outcome::Unknown { cause },
-            std::time::Duration::ZERO,
-        );
-        return;
+        return source_without_topics(probes, cluster, steps).await;
     }
     let started = Instant::now();
     steps.passed(
@@ -113,8 +105,30 @@ async fn source(
     }
 }
 
+/// Nothing to be seen: there is nothing, or it may not be seen. Brokers refuse a name that nobody has before they say that
+/// it does not exist (P13), which tells the two apart.
+async fn source_without_topics(probes: &Probes, cluster: &ClusterMetadata, steps: &mut Steps<'_>) {
+    if cluster.topics.values().any(|topic| !topic.is_internal) {
+        let outcome =
+            Outcome::Unknown { cause: "no visible topic is among the wanted ones".to_owned() };
+        steps.end(StepKind::Permission, "DESCRIBE on topics", outcome, std::time::Duration::ZERO);
+        return;
+    }
+    let name = unused_name();
+    tell(steps, "DESCRIBE on topics", "--operation Describe --topic '*'", probes.describe(&name))
+        .await;
+    tell(steps, "READ on topics", "--operation Read --topic '*'", probes.fetch(&name)).await;
+    let acl = "--operation DescribeConfigs --topic '*'";
+    tell(steps, "DESCRIBE_CONFIGS on topics", acl, probes.describe_configs(&name)).await;
+}
+
+/// A topic name that nobody has.
+fn unused_name() -> String {
+    format!("kferry-check-{:016x}", fastrand::u64(..))
+}
+
 async fn target(probes: &Probes, topics: &[&str], steps: &mut Steps<'_>) {
-    let name = format!("kferry-check-{:016x}", fastrand::u64(..));
+    let name = unused_name();
     tell(
         steps,
         "CREATE on the cluster or on topics",
@@ -332,6 +346,16 @@ impl Probes {
             rights.add(topic, answer.map(|code| !is_refusal(code)));
         }
         rights
+    }
+
+    async fn describe(&self, name: &str) -> Result<ErrorCode, ClientError> {
+        let topic = messages::metadata_request::MetadataRequestTopic::default()
+            .with_name(Some(topic_name(name)));
+        let request = messages::MetadataRequest::default()
+            .with_topics(Some(vec![topic]))
+            .with_allow_auto_topic_creation(false);
+        let response = self.connection.call(request).await?;
+        first(ApiKey::Metadata, response.topics.first().map(|topic| topic.error_code))
     }
 
     async fn create(&self, name: &str) -> Result<ErrorCode, ClientError> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use forward::{
-    AbortedFilter, Decision, DropReason, Ordinal, RebuildError, RebuildReason, Rebuilt, SourceOffset, decide,
-    rebuild,
+    AbortedFilter, Decision, DropReason, Ordinal, RebuildError, RebuildReason, Rebuilt,
+    SourceOffset, decide, rebuild,
 };
 use kafka_wire::record::{Batch, BatchError, BatchHeader, BatchV2, split};
 use thiserror::Error;
@@ -53,8 +53,12 @@ impl Lane {
         let first = self.next_ordinal;
         let run_count = self.runs.count();
         for batch in split(records) {
-            let batch = batch.map_err(|error| AcceptFault::Corrupt { offset: self.position, error })?;
-            if self.end.is_some_and(|end| batch.base_offset() >= end.0 && batch.last_offset() >= end.0) {
+            let batch =
+                batch.map_err(|error| AcceptFault::Corrupt { offset: self.position, error })?;
+            if self
+                .end
+                .is_some_and(|end| batch.base_offset() >= end.0 && batch.last_offset() >= end.0)
+            {
                 break;
             }
             self.accept_batch(batch, aborted, lease, &mut accepted)?;
@@ -103,9 +107,13 @@ impl Lane {
                 self.push(batch, offset, count, next, None, lease);
                 accepted.batches += 1;
             }
-            (Decision::Rebuild(reason), batch) => self.push_rebuilt(&batch, reason, lease, accepted)?,
+            (Decision::Rebuild(reason), batch) => {
+                self.push_rebuilt(&batch, reason, lease, accepted)?
+            }
             // Only format 2 passes as it is; `decide` says so, and a rebuild would be right all the same.
-            (Decision::AsIs, batch) => self.push_rebuilt(&batch, RebuildReason::LegacyFormat, lease, accepted)?,
+            (Decision::AsIs, batch) => {
+                self.push_rebuilt(&batch, RebuildReason::LegacyFormat, lease, accepted)?
+            }
         }
         if next > self.position {
             self.position = next;
@@ -134,7 +142,8 @@ impl Lane {
         let offset = SourceOffset(batch.base_offset());
         let next = SourceOffset(batch.next_offset());
         let fault = |error| AcceptFault::Rebuild { offset, reason, error };
-        let Some(rebuilt) = rebuild(batch, reason, self.position, &self.limits).map_err(fault)? else {
+        let Some(rebuilt) = rebuild(batch, reason, self.position, &self.limits).map_err(fault)?
+        else {
             return Ok(());
         };
         let first = self.next_ordinal;
@@ -150,7 +159,10 @@ impl Lane {
 
     /// Gives `ordinal` to the record at `source`.
     fn number(&mut self, ordinal: Ordinal, source: SourceOffset) -> Result<(), AcceptFault> {
-        self.runs.push(ordinal, source).map(drop).map_err(|error| AcceptFault::Order { offset: source, error })
+        self.runs
+            .push(ordinal, source)
+            .map(drop)
+            .map_err(|error| AcceptFault::Order { offset: source, error })
     }
 
     fn push(

@@ -13,7 +13,9 @@ use crate::progress::LaneState;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum AckFault {
     /// The broker gave no offset, or one below what it has acknowledged before.
-    #[error("the target acknowledged offset {found} although it had given all offsets below {expected}")]
+    #[error(
+        "the target acknowledged offset {found} although it had given all offsets below {expected}"
+    )]
     Backwards { expected: TargetOffset, found: i64 },
     /// The offset map refuses the records.
     #[error(transparent)]
@@ -38,7 +40,9 @@ pub(crate) struct Recovered {
 #[derive(Debug, Error)]
 pub(crate) enum RecoverFault {
     /// The target ends inside one of our batches: brokers append whole batches only.
-    #[error("the target ends at record {found}, in the middle of a batch that holds records {first} to {last}")]
+    #[error(
+        "the target ends at record {found}, in the middle of a batch that holds records {first} to {last}"
+    )]
     InsideBatch { found: Ordinal, first: Ordinal, last: Ordinal },
     /// The target holds records that this lane never sent.
     #[error("the target holds records up to {found}, but only {sent} were ever sent")]
@@ -79,8 +83,11 @@ impl Lane {
     fn settle(&mut self, outgoing: &Outgoing, target_next: TargetOffset) {
         let bytes = outgoing.size_bytes();
         self.buffered_bytes = self.buffered_bytes.saturating_sub(bytes);
-        self.acked =
-            LaneProgress { ordinal: outgoing.end(), source_next: outgoing.source_next, target_next };
+        self.acked = LaneProgress {
+            ordinal: outgoing.end(),
+            source_next: outgoing.source_next,
+            target_next,
+        };
         self.runs.prune(outgoing.end().plus(-1));
         self.advance_position();
         self.status.set_position(self.acked.source_next.0);
@@ -115,13 +122,13 @@ impl Lane {
 
     /// The oldest batch without an acknowledgement: what an error is about.
     pub(crate) fn front_source_offset(&self) -> SourceOffset {
-        let front = self.in_flight.front().or(self.ready.front());
+        let front = self.in_flight.front().or_else(|| self.ready.front());
         front.map_or(self.acked.source_next, |outgoing| outgoing.source_start)
     }
 
     /// Whether the oldest batch's own checksum holds: tells a corrupt source from a corrupt way.
     pub(crate) fn front_is_intact(&self) -> bool {
-        let front = self.in_flight.front().or(self.ready.front());
+        let front = self.in_flight.front().or_else(|| self.ready.front());
         front.is_none_or(|outgoing| outgoing.batch.verify_crc().is_ok())
     }
 
@@ -147,7 +154,9 @@ impl Lane {
         let Some(front) = self.ready.front_mut() else { return };
         let reason = RebuildReason::Refused;
         let source = Batch::V2(front.batch.clone());
-        let Ok(Some(rebuilt)) = rebuild(&source, reason, front.source_start, &self.limits) else { return };
+        let Ok(Some(rebuilt)) = rebuild(&source, reason, front.source_start, &self.limits) else {
+            return;
+        };
         let Ok(batch) = encode(&rebuilt) else { return };
         if i64::from(batch.header.record_count) == front.count {
             self.buffered_bytes = self.buffered_bytes + batch.bytes.len() - front.batch.bytes.len();
@@ -189,13 +198,21 @@ impl Lane {
     }
 
     /// Books the waiting batches that the tail shows to be on the target.
-    fn settle_below(&mut self, next: Ordinal, target_next: TargetOffset) -> Result<(), RecoverFault> {
+    fn settle_below(
+        &mut self,
+        next: Ordinal,
+        target_next: TargetOffset,
+    ) -> Result<(), RecoverFault> {
         while let Some(front) = self.ready.front() {
             if front.ordinal >= next {
                 break;
             }
             if front.end() > next {
-                return Err(RecoverFault::InsideBatch { found: next, first: front.ordinal, last: front.end().plus(-1) });
+                return Err(RecoverFault::InsideBatch {
+                    found: next,
+                    first: front.ordinal,
+                    last: front.end().plus(-1),
+                });
             }
             let Some(outgoing) = self.ready.pop_front() else { break };
             self.settle(&outgoing, target_next);
@@ -210,7 +227,8 @@ impl Lane {
     fn resume_at(&mut self, next: Ordinal) -> Result<(), RecoverFault> {
         if next != self.acked.ordinal {
             let last = next.plus(-1);
-            self.acked.source_next = self.runs.next_source_after(last).ok_or(RecoverFault::UnknownRun(last))?;
+            self.acked.source_next =
+                self.runs.next_source_after(last).ok_or(RecoverFault::UnknownRun(last))?;
             self.position = self.acked.source_next.max(self.position);
             self.last_fetched_epoch = -1;
         }
@@ -231,7 +249,8 @@ impl Lane {
     /// At a clean end: forgets what was read and never sent. True when the lane is settled: nothing is
     /// on the target that the journal does not know.
     pub(crate) fn close(&mut self) -> bool {
-        let is_settled = self.unanswered == 0 && self.in_flight.is_empty() && self.phase != Phase::Settling;
+        let is_settled =
+            self.unanswered == 0 && self.in_flight.is_empty() && self.phase != Phase::Settling;
         if is_settled {
             self.ready.clear();
             self.buffered_bytes = 0;

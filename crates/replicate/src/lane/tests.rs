@@ -9,7 +9,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use forward::{AbortedFilter, Ordinal, SourceOffset, TailStart, TargetOffset, TargetTraits, read_tail};
+use forward::{
+    AbortedFilter, Ordinal, SourceOffset, TailStart, TargetOffset, TargetTraits, read_tail,
+};
 use kafka_wire::record::{BatchHeader, BatchOptions, Record, RecordLimits, encode_batch};
 use proptest::prelude::*;
 
@@ -35,7 +37,11 @@ impl Target {
         let whole: Bytes = [&header[..], &payload[..]].concat().into();
         let batch = BatchV2::parse(whole).unwrap();
         batch.verify_crc().unwrap();
-        assert_eq!(i64::from(batch.header.record_count), i64::from(batch.header.last_offset_delta) + 1, "gap sent");
+        assert_eq!(
+            i64::from(batch.header.record_count),
+            i64::from(batch.header.last_offset_delta) + 1,
+            "gap sent"
+        );
         if batch.header.producer_epoch != self.producer_epoch {
             return None;
         }
@@ -76,12 +82,19 @@ fn template() -> BatchHeader {
 
 fn record(offset: i64) -> Record {
     let value = Some(Bytes::from(offset.to_string()));
-    Record { offset, timestamp: offset, key: Some(Bytes::from_static(b"k")), value, headers: Vec::new() }
+    Record {
+        offset,
+        timestamp: offset,
+        key: Some(Bytes::from_static(b"k")),
+        value,
+        headers: Vec::new(),
+    }
 }
 
 fn batch_of(offsets: &[i64]) -> Bytes {
     let records: Vec<Record> = offsets.iter().map(|offset| record(*offset)).collect();
-    encode_batch(&BatchOptions { base_offset: offsets[0], ..BatchOptions::default() }, &records).unwrap()
+    encode_batch(&BatchOptions { base_offset: offsets[0], ..BatchOptions::default() }, &records)
+        .unwrap()
 }
 
 /// Source batches with random sizes, and gaps between and inside them.
@@ -135,10 +148,22 @@ impl World {
             settled: true,
             epochs: Vec::new(),
             runs: Runs::default(),
-            acked: LaneProgress { ordinal: Ordinal(0), source_next: SourceOffset(0), target_next: TargetOffset(-1) },
+            acked: LaneProgress {
+                ordinal: Ordinal(0),
+                source_next: SourceOffset(0),
+                target_next: TargetOffset(-1),
+            },
         };
         let lane = Self::lane(&journal);
-        Self { random, source, target: Target::default(), journal, lane, answers: VecDeque::new(), lease }
+        Self {
+            random,
+            source,
+            target: Target::default(),
+            journal,
+            lane,
+            answers: VecDeque::new(),
+            lease,
+        }
     }
 
     fn lane(journal: &LaneRecord) -> Lane {
@@ -158,8 +183,12 @@ impl World {
         }
         let position = self.lane.position().0.0;
         let count = self.random.usize(1..4);
-        let found: Vec<&Vec<i64>> =
-            self.source.iter().filter(|offsets| offsets.last().is_some_and(|last| *last >= position)).take(count).collect();
+        let found: Vec<&Vec<i64>> = self
+            .source
+            .iter()
+            .filter(|offsets| offsets.last().is_some_and(|last| *last >= position))
+            .take(count)
+            .collect();
         let blob: Vec<u8> = found.iter().flat_map(|offsets| batch_of(offsets).to_vec()).collect();
         self.lane.accept(blob.into(), &mut AbortedFilter::new([]), &self.lease).unwrap();
     }
@@ -210,15 +239,17 @@ impl World {
             self.target.fence();
         }
         let mut epochs = self.lane.epochs().to_vec();
-        epochs.push(forward::EpochBase {
+        epochs.push(EpochBase {
             producer_id: 7,
             producer_epoch: self.target.producer_epoch,
             ordinal_base: Ordinal(i64::MAX),
         });
-        let headers: Vec<&BatchHeader> = self.target.log.iter().filter(|header| header.next_offset() > from).collect();
+        let headers: Vec<&BatchHeader> =
+            self.target.log.iter().filter(|header| header.next_offset() > from).collect();
         let start = TailStart { ordinal: acked.ordinal, target: TargetOffset(from) };
         let tail = read_tail(headers, &epochs, self.lane.runs(), start);
-        let recovered = Recovered { producer_id: 7, producer_epoch: self.target.producer_epoch, tail };
+        let recovered =
+            Recovered { producer_id: 7, producer_epoch: self.target.producer_epoch, tail };
         self.lane.recovered(recovered).unwrap();
     }
 
@@ -242,8 +273,13 @@ impl World {
     fn run_to_the_end(&mut self) {
         for _ in 0..10_000 {
             self.step();
-            let is_read = self.source.iter().flatten().all(|offset| *offset < self.lane.position().0.0);
-            if is_read && self.lane.ready.is_empty() && self.lane.in_flight.is_empty() && self.answers.is_empty() {
+            let is_read =
+                self.source.iter().flatten().all(|offset| *offset < self.lane.position().0.0);
+            if is_read
+                && self.lane.ready.is_empty()
+                && self.lane.in_flight.is_empty()
+                && self.answers.is_empty()
+            {
                 return;
             }
         }

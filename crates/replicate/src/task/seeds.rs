@@ -124,7 +124,9 @@ impl Running {
             .map(|candidate| {
                 let spec = match self.task.spec.start {
                     StartPosition::Latest if candidate.is_initial => OffsetSpec::Latest,
-                    StartPosition::Timestamp(time) if candidate.is_initial => OffsetSpec::Timestamp(time),
+                    StartPosition::Timestamp(time) if candidate.is_initial => {
+                        OffsetSpec::Timestamp(time)
+                    }
                     _ => OffsetSpec::Earliest,
                 };
                 (candidate.at(), spec)
@@ -146,7 +148,8 @@ impl Running {
         if !self.task.spec.once {
             return Ok(Listed::new());
         }
-        self.list(candidates.iter().map(|candidate| (candidate.at(), OffsetSpec::Latest)).collect()).await
+        self.list(candidates.iter().map(|candidate| (candidate.at(), OffsetSpec::Latest)).collect())
+            .await
     }
 
     async fn list(&self, asked: Vec<(TopicPartition, OffsetSpec)>) -> Result<Listed, TaskError> {
@@ -160,7 +163,10 @@ impl Running {
             .list_offsets(asked, Isolation::ReadCommitted)
             .await
             .map_err(TaskError::client(Role::Source))?;
-        Ok(answer.into_iter().map(|(at, listed)| (at, listed.map(|listed| listed.offset))).collect())
+        Ok(answer
+            .into_iter()
+            .map(|(at, listed)| (at, listed.map(|listed| listed.offset)))
+            .collect())
     }
 
     fn new_record(&self, candidate: &Candidate, start: SourceOffset) -> LaneRecord {
@@ -169,11 +175,18 @@ impl Running {
             lane: key.clone(),
             source_topic_id: candidate.topic.source.topic_id,
             target_topic_id: None,
-            transactional_id: format!("kferry-{}-{}-{}", self.task.spec.name, key.source_topic, key.source_partition),
+            transactional_id: format!(
+                "kferry-{}-{}-{}",
+                self.task.spec.name, key.source_topic, key.source_partition
+            ),
             settled: true,
             epochs: Vec::new(),
             runs: forward::Runs::default(),
-            acked: LaneProgress { ordinal: Ordinal(0), source_next: start, target_next: TargetOffset(-1) },
+            acked: LaneProgress {
+                ordinal: Ordinal(0),
+                source_next: start,
+                target_next: TargetOffset(-1),
+            },
         }
     }
 

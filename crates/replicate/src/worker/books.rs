@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use tokio::time::{Instant, timeout_at};
 use futures_util::StreamExt as _;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Done, LaneId, SHUTDOWN_TIMEOUT, Worker};
 use crate::journal::{JournalError, JournalWrite};
@@ -36,10 +36,16 @@ impl Worker {
         }
         let journal = Arc::clone(&self.ctx.journal);
         // A later snapshot of a lane must not be overtaken by an earlier one.
-        self.start_in_order(async move { Done::Journaled { barriers, result: journal.write(writes).await } });
+        self.start_in_order(async move {
+            Done::Journaled { barriers, result: journal.write(writes).await }
+        });
     }
 
-    pub(super) fn journaled(&mut self, barriers: Vec<(LaneId, Barrier)>, result: Result<(), JournalError>) {
+    pub(super) fn journaled(
+        &mut self,
+        barriers: Vec<(LaneId, Barrier)>,
+        result: Result<(), JournalError>,
+    ) {
         if let Err(error) = result {
             self.journal_error.get_or_insert(error);
             return;
@@ -58,7 +64,10 @@ impl Worker {
     }
 
     /// The records and map segments of lanes that changed; `settled` says whether a lane is closed.
-    fn changes(&mut self, mut settled: impl FnMut(&mut crate::lane::Lane) -> bool) -> Vec<JournalWrite> {
+    fn changes(
+        &mut self,
+        mut settled: impl FnMut(&mut crate::lane::Lane) -> bool,
+    ) -> Vec<JournalWrite> {
         let mut writes = Vec::new();
         for lane in &mut self.lanes {
             let was_journaled_unsettled = !lane.epochs().is_empty();

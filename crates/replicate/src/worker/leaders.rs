@@ -95,7 +95,8 @@ impl Worker {
             has_unknown |= leader.0 < 0;
             self.lead_source(id, leader);
         }
-        self.source_metadata.failures = if has_unknown { self.source_metadata.failures + 1 } else { 0 };
+        self.source_metadata.failures =
+            if has_unknown { self.source_metadata.failures + 1 } else { 0 };
         self.source_metadata.is_wanted |= has_unknown;
     }
 
@@ -103,7 +104,8 @@ impl Worker {
     fn source_missing(&mut self, id: LaneId) -> bool {
         let topic = self.lanes[id].key.source_topic.clone();
         let partition = self.lanes[id].key.source_partition;
-        let is_first = self.by_source.get(&topic).and_then(|lanes| lanes.keys().next()) == Some(&partition);
+        let is_first =
+            self.by_source.get(&topic).and_then(|lanes| lanes.keys().next()) == Some(&partition);
         let count = self.source_metadata.missing.entry(topic.clone()).or_default();
         *count += u32::from(is_first);
         if *count < MISSING_MAX {
@@ -180,7 +182,8 @@ impl Worker {
             has_unknown |= lane.target_leader.0 < 0;
             self.enqueue(id);
         }
-        self.target_metadata.failures = if has_unknown { self.target_metadata.failures + 1 } else { 0 };
+        self.target_metadata.failures =
+            if has_unknown { self.target_metadata.failures + 1 } else { 0 };
         self.target_metadata.is_wanted |= has_unknown;
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use forward::AbortedFilter;
 use forward::SourceOffset;
 use kafka_client::{
-    BrokerConnection, ClientError, FetchPartition, FetchSession, FetchSettings, FetchedPartition, Isolation, OffsetSpec,
-    TopicPartition,
+    BrokerConnection, ClientError, FetchPartition, FetchSession, FetchSettings, FetchedPartition,
+    Isolation, OffsetSpec, TopicPartition,
 };
 use kafka_wire::ErrorCode;
 use kafka_wire::messages::FetchResponse;
@@ -69,7 +69,9 @@ impl Worker {
         let ready: Vec<i32> = self
             .sources
             .iter()
-            .filter(|(_, broker)| broker.state == Reading::Ready && broker.lanes.iter().any(|id| self.wants_data(*id)))
+            .filter(|(_, broker)| {
+                broker.state == Reading::Ready && broker.lanes.iter().any(|id| self.wants_data(*id))
+            })
             .map(|(id, _)| *id)
             .collect();
         for id in ready {
@@ -88,20 +90,26 @@ impl Worker {
             Some(connection) if !connection.is_closed() => {
                 let bytes = usize::try_from(self.ctx.limits.fetch_bytes_max).unwrap_or(0);
                 let budget = self.ctx.budget.clone();
-                self.start(async move { Done::Reserved { broker: id, lease: budget.reserve(bytes).await } });
+                self.start(async move {
+                    Done::Reserved { broker: id, lease: budget.reserve(bytes).await }
+                });
             }
             _ => {
                 broker.connection = None;
                 broker.session = FetchSession::new();
                 let client = self.ctx.source.clone();
-                self.start(
-                    async move { Done::SourceConnected { broker: id, result: client.dedicated(id).await } },
-                );
+                self.start(async move {
+                    Done::SourceConnected { broker: id, result: client.dedicated(id).await }
+                });
             }
         }
     }
 
-    pub(super) fn source_connected(&mut self, id: i32, result: Result<BrokerConnection, ClientError>) {
+    pub(super) fn source_connected(
+        &mut self,
+        id: i32,
+        result: Result<BrokerConnection, ClientError>,
+    ) {
         let Some(broker) = self.sources.get_mut(&id) else { return };
         match result {
             Ok(connection) => {
@@ -179,7 +187,12 @@ impl Worker {
     }
 
     /// Hands a fetch answer to its lanes.
-    pub(super) fn fetched(&mut self, id: i32, mut lease: Lease, result: Result<FetchResponse, ClientError>) {
+    pub(super) fn fetched(
+        &mut self,
+        id: i32,
+        mut lease: Lease,
+        result: Result<FetchResponse, ClientError>,
+    ) {
         let Some(broker) = self.sources.get_mut(&id) else { return };
         broker.state = Reading::Ready;
         let response = match result {
@@ -221,9 +234,14 @@ impl Worker {
         if let Some((_, end_offset)) = fetched.diverging_epoch {
             return self.truncated(id, end_offset);
         }
-        let end = if fetched.last_stable_offset >= 0 { fetched.last_stable_offset } else { fetched.high_watermark };
+        let end = if fetched.last_stable_offset >= 0 {
+            fetched.last_stable_offset
+        } else {
+            fetched.high_watermark
+        };
         lane.status.set_source(fetched.log_start_offset, end);
-        let aborted = fetched.aborted.iter().map(|aborted| (aborted.producer_id, aborted.first_offset));
+        let aborted =
+            fetched.aborted.iter().map(|aborted| (aborted.producer_id, aborted.first_offset));
         let mut filter = AbortedFilter::new(aborted);
         if let Err(fault) = lane.accept(fetched.records, &mut filter, lease) {
             self.stop_lane(
@@ -265,7 +283,10 @@ impl Worker {
                 match answer.remove(&at) {
                     Some(Ok(listed)) => Ok(listed.offset),
                     Some(Err(code)) => Err(OpenError::Code { target: at.clone(), code }),
-                    None => Err(OpenError::Code { target: at.clone(), code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION }),
+                    None => Err(OpenError::Code {
+                        target: at.clone(),
+                        code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+                    }),
                 }
             };
             let result = match ask(OffsetSpec::Earliest).await {
@@ -316,10 +337,18 @@ impl Worker {
     }
 
     /// Says that an end of the copy cannot be reached, once per series of failures.
-    pub(super) fn unavailable(&self, is_source: bool, broker_id: Option<i32>, cause: &str, cure: Option<String>) {
+    pub(super) fn unavailable(
+        &self,
+        is_source: bool,
+        broker_id: Option<i32>,
+        cause: &str,
+        cure: Option<String>,
+    ) {
         let failures = match (is_source, broker_id) {
             (true, Some(id)) => self.sources.get(&id).map_or(0, |broker| broker.failures),
-            (false, Some(id)) => self.targets.get(&id).map_or(0, super::writing::TargetBroker::failures),
+            (false, Some(id)) => {
+                self.targets.get(&id).map_or(0, super::writing::TargetBroker::failures)
+            }
             _ => 0,
         };
         if failures == 0 {

@@ -75,8 +75,12 @@ impl Worker {
         if self.is_closing {
             return;
         }
-        let ready: Vec<i32> =
-            self.targets.iter().filter(|(_, broker)| !broker.queue.is_empty() && !broker.is_busy).map(|(id, _)| *id).collect();
+        let ready: Vec<i32> = self
+            .targets
+            .iter()
+            .filter(|(_, broker)| !broker.queue.is_empty() && !broker.is_busy)
+            .map(|(id, _)| *id)
+            .collect();
         for id in ready {
             self.pump_target(id);
         }
@@ -85,10 +89,15 @@ impl Worker {
     fn pump_target(&mut self, id: i32) {
         loop {
             let Some(broker) = self.targets.get_mut(&id) else { return };
-            let Some(connection) = broker.connection.clone().filter(|connection| !connection.is_closed()) else {
+            let Some(connection) =
+                broker.connection.clone().filter(|connection| !connection.is_closed())
+            else {
                 return self.connect_target(id);
             };
-            if broker.queue.is_empty() || broker.requests >= REQUESTS_MAX || broker.bytes >= WINDOW_BYTES {
+            if broker.queue.is_empty()
+                || broker.requests >= REQUESTS_MAX
+                || broker.bytes >= WINDOW_BYTES
+            {
                 return;
             }
             let packing = self.pack(id);
@@ -104,10 +113,16 @@ impl Worker {
         broker.connection = None;
         broker.is_busy = true;
         let client = self.ctx.target.clone();
-        self.start(async move { Done::TargetConnected { broker: id, result: client.dedicated(id).await } });
+        self.start(async move {
+            Done::TargetConnected { broker: id, result: client.dedicated(id).await }
+        });
     }
 
-    pub(super) fn target_connected(&mut self, id: i32, result: Result<BrokerConnection, ClientError>) {
+    pub(super) fn target_connected(
+        &mut self,
+        id: i32,
+        result: Result<BrokerConnection, ClientError>,
+    ) {
         let Some(broker) = self.targets.get_mut(&id) else { return };
         match result {
             Ok(connection) => {
@@ -160,14 +175,20 @@ impl Worker {
                 continue;
             }
             let at = (lane.key.target_topic.clone(), lane.key.target_partition);
-            let is_full = packing.bytes > 0 && packing.bytes + lane.next_batch_bytes() > REQUEST_BYTES_MAX;
+            let is_full =
+                packing.bytes > 0 && packing.bytes + lane.next_batch_bytes() > REQUEST_BYTES_MAX;
             // Two lanes may share a target partition; a request takes one batch of each partition.
             if !is_full && !packing.taken.contains(&at) {
                 let bytes = lane.next_batch_bytes();
                 let topic_id = lane.target_topic_id.unwrap_or_default();
                 if let Some((header, payload)) = lane.next_batch() {
                     let partition = ProducePartition { partition: at.1, header, payload };
-                    packing.topics.entry(at.0.clone()).or_insert((topic_id, Vec::new())).1.push(partition);
+                    packing
+                        .topics
+                        .entry(at.0.clone())
+                        .or_insert((topic_id, Vec::new()))
+                        .1
+                        .push(partition);
                     packing.taken.insert(at);
                     packing.lanes.push(lane_id);
                     packing.bytes += bytes;
@@ -182,14 +203,20 @@ impl Worker {
         let Packing { topics, lanes, bytes, .. } = packing;
         let topics = topics
             .into_iter()
-            .map(|(name, (topic_id, partitions))| ProduceTopic { name: StrBytes::from_string(name), topic_id, partitions })
+            .map(|(name, (topic_id, partitions))| ProduceTopic {
+                name: StrBytes::from_string(name),
+                topic_id,
+                partitions,
+            })
             .collect();
         let answer = connection.produce(ACKS_ALL, self.ctx.limits.produce_timeout, topics);
         if let Some(broker) = self.targets.get_mut(&id) {
             broker.requests += 1;
             broker.bytes += bytes;
         }
-        self.start(async move { Done::Produced { broker: id, bytes, lanes, result: answer.await } });
+        self.start(
+            async move { Done::Produced { broker: id, bytes, lanes, result: answer.await } },
+        );
     }
 
     /// Hands the answer of a produce request to its lanes.
@@ -228,7 +255,9 @@ impl Worker {
                 Some(ack) if ack.error.is_ok() => self.acknowledge(*lane_id, ack.base_offset),
                 Some(ack) => self.refused(*lane_id, &ack),
                 None => {
-                    self.lanes[*lane_id].status.set_error(Some("the target's answer left the partition out".to_owned()));
+                    self.lanes[*lane_id]
+                        .status
+                        .set_error(Some("the target's answer left the partition out".to_owned()));
                     self.lanes[*lane_id].interrupt();
                 }
             }
@@ -280,9 +309,14 @@ impl Worker {
             Verdict::Rebuild => {
                 if !lane.front_is_intact() {
                     let cause = "the source batch does not match its own checksum".to_owned();
-                    return self.stop_lane(id, cause, "look at the batch with `kferry inspect`; repair the replica on the source");
+                    return self.stop_lane(
+                        id,
+                        cause,
+                        "look at the batch with `kferry inspect`; repair the replica on the source",
+                    );
                 }
-                let may_retry = ack.error == ErrorCode::CORRUPT_MESSAGE && lane.failures <= REFUSALS_MAX;
+                let may_retry =
+                    ack.error == ErrorCode::CORRUPT_MESSAGE && lane.failures <= REFUSALS_MAX;
                 if !lane.rebuild_refused() && !may_retry {
                     self.stop_lane(id, cause, cure(ack.error));
                 }
@@ -405,7 +439,9 @@ enum Verdict {
 fn verdict(code: ErrorCode) -> Verdict {
     match code {
         // P4 and P5: these name the batch, whatever its header says.
-        ErrorCode::UNKNOWN_SERVER_ERROR | ErrorCode::INVALID_RECORD | ErrorCode::CORRUPT_MESSAGE => Verdict::Rebuild,
+        ErrorCode::UNKNOWN_SERVER_ERROR
+        | ErrorCode::INVALID_RECORD
+        | ErrorCode::CORRUPT_MESSAGE => Verdict::Rebuild,
         ErrorCode::MESSAGE_TOO_LARGE
         | ErrorCode::RECORD_LIST_TOO_LARGE
         | ErrorCode::INVALID_TIMESTAMP

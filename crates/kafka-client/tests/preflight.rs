@@ -1,0 +1,117 @@
+//! Validation of a connection against a simulated cluster: what is told when a broker or a right is missing.
+
+use std::sync::Arc;
+
+use kafka_client::{
+    BoxFuture, BrokerAddress, ConnectError, ConnectionConfig, Connector, Stream,
+    preflight::{Options, Outcome, Report, Role, StepKind, run_with},
+};
+use kafka_sim::{Cluster, ClusterConfig, Operation, Release, Resource};
+
+/// Reaches every broker but one: a firewall, or a wrong advertised address.
+#[derive(Debug)]
+struct AllBut {
+    connector: Arc<dyn Connector>,
+    closed: BrokerAddress,
+}
+
+impl Connector for AllBut {
+    fn connect<'a>(
+        &'a self,
+        address: &'a BrokerAddress,
+    ) -> BoxFuture<'a, Result<Box<dyn Stream>, ConnectError>> {
+        if *address == self.closed {
+            let error = ConnectError::Tcp {
+                address: address.clone(),
+                socket: None,
+                kind: std::io::ErrorKind::ConnectionRefused,
+                message: "connection refused".to_owned(),
+            };
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        self.connector.connect(address)
+    }
+}
+
+fn cluster(brokers: usize, release: Release) -> Cluster {
+    Cluster::new(ClusterConfig { brokers, ..ClusterConfig::release(release) })
+}
+
+async fn check(cluster: &Cluster, connector: Arc<dyn Connector>, role: Role) -> Report {
+    let first = cluster.bootstrap().into_iter().take(1).collect();
+    run_with(&ConnectionConfig::new(first), connector, &Options::full(role), &mut |_| {}).await
+}
+
+/// The subjects of the steps that failed, with their causes.
+fn failures(report: &Report) -> Vec<(StepKind, &str, &Outcome)> {
+    report.failures().map(|step| (step.kind, step.subject.as_str(), &step.outcome)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_broker_of_three_is_unreachable() {
+    let cluster = cluster(3, Release::V4_2);
+    let closed = cluster.bootstrap()[2].clone();
+    let connector = Arc::new(AllBut { connector: cluster.connector(), closed: closed.clone() });
+    let report = check(&cluster, connector, Role::Source).await;
+    let failed = failures(&report);
+    let [(StepKind::Broker, subject, Outcome::Failed { cause, cure })] = failed.as_slice() else {
+        panic!("{report:#?}");
+    };
+    assert!(subject.contains(&closed.to_string()) && subject.starts_with("3 "), "{subject}");
+    assert!(cause.contains("refused") && !cause.starts_with(&closed.to_string()), "{cause}");
+    assert!(cure.as_deref().unwrap().contains("advertised"), "{cure:?}");
+    assert_eq!(
+        report
+            .steps
+            .iter()
+            .filter(|step| step.kind == StepKind::Broker && !step.is_failed())
+            .count(),
+        2
+    );
+    assert!(report.steps.iter().all(|step| step.kind != StepKind::Permission), "{report:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_sees_nothing_is_told_whether_there_is_nothing() {
+    for release in [Release::V0_11, Release::V1_1, Release::V2_8, Release::V4_2] {
+        let cluster = cluster(1, release);
+        let report = check(&cluster, cluster.connector(), Role::Source).await;
+        assert!(report.is_ok(), "{release:?}: an empty cluster that may be read: {report:#?}");
+        for operation in [Operation::Describe, Operation::Read, Operation::DescribeConfigs] {
+            cluster.deny("*", operation, Resource::Topic("*".to_owned()));
+        }
+        let report = check(&cluster, cluster.connector(), Role::Source).await;
+        let subjects: Vec<_> = failures(&report).iter().map(|(_, subject, _)| *subject).collect();
+        assert!(
+            subjects.contains(&"READ on topics"),
+            "{release:?}: a user without rights passed: {report:#?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denied_topic_is_named_with_and_without_bits() {
+    for release in [Release::V0_11, Release::V1_1, Release::V2_8, Release::V4_2] {
+        let cluster = cluster(1, release);
+        for topic in ["open", "secret"] {
+            cluster.create_topic(topic, 1, &[]).unwrap();
+        }
+        cluster.deny("*", Operation::Read, Resource::Topic("secret".to_owned()));
+        let report = check(&cluster, cluster.connector(), Role::Source).await;
+        let failed = failures(&report);
+        let [(StepKind::Permission, "READ on topics", Outcome::Failed { cause, .. })] =
+            failed.as_slice()
+        else {
+            panic!("{release:?}: {report:#?}");
+        };
+        assert!(cause.contains("1 of 2 topics: secret"), "{release:?}: {cause}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_leave_nothing_behind() {
+    let cluster = cluster(2, Release::V4_2);
+    let report = check(&cluster, cluster.connector(), Role::Target).await;
+    assert!(report.is_ok(), "{report:#?}");
+    assert_eq!(cluster.topics(), Vec::new());
+}
