@@ -20,9 +20,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use kafka_client::{
-    BrokerConnection, Client, ClientError, ClusterMetadata, FetchSessionError, ProduceAck,
-};
+use kafka_client::{BrokerConnection, Client, ClientError, ClusterMetadata, FetchSessionError};
 use kafka_wire::messages::FetchResponse;
 use kafka_wire::record::RecordLimits;
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -37,7 +35,7 @@ use crate::progress::LaneState;
 use crate::recover::{Fence, OpenError, Opening};
 use crate::spec::{TaskLimits, TaskName};
 use reading::SourceBroker;
-use writing::TargetBroker;
+use writing::{Ended, TargetBroker};
 
 /// How often progress is journaled.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
@@ -93,50 +91,17 @@ type Job = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 /// A job's end.
 enum Done {
-    SourceConnected {
-        broker: i32,
-        result: Result<BrokerConnection, ClientError>,
-    },
-    TargetConnected {
-        broker: i32,
-        result: Result<BrokerConnection, ClientError>,
-    },
-    SourceRested {
-        broker: i32,
-    },
-    TargetRested {
-        broker: i32,
-    },
-    Reserved {
-        broker: i32,
-        lease: Lease,
-    },
-    Fetched {
-        broker: i32,
-        lease: Lease,
-        result: Result<FetchResponse, ClientError>,
-    },
-    Produced {
-        broker: i32,
-        bytes: usize,
-        lanes: Vec<LaneId>,
-        result: Result<Vec<ProduceAck>, ClientError>,
-    },
-    Opened {
-        lane: LaneId,
-        result: Result<(Recovered, Fence), OpenError>,
-    },
-    Rested {
-        lane: LaneId,
-    },
-    Bounds {
-        lane: LaneId,
-        result: Result<(i64, i64), OpenError>,
-    },
-    Journaled {
-        barriers: Vec<(LaneId, Barrier)>,
-        result: Result<(), JournalError>,
-    },
+    SourceConnected { broker: i32, result: Result<BrokerConnection, ClientError> },
+    TargetConnected { broker: i32, result: Result<BrokerConnection, ClientError> },
+    SourceRested { broker: i32 },
+    TargetRested { broker: i32 },
+    Reserved { broker: i32, lease: Lease },
+    Fetched { broker: i32, lease: Lease, result: Result<FetchResponse, ClientError> },
+    Produced { broker: i32, ended: Ended },
+    Opened { lane: LaneId, result: Result<(Recovered, Fence), OpenError> },
+    Rested { lane: LaneId },
+    Bounds { lane: LaneId, result: Result<(i64, i64), OpenError> },
+    Journaled { barriers: Vec<(LaneId, Barrier)>, result: Result<(), JournalError> },
     SourceMetadata(Result<Arc<ClusterMetadata>, ClientError>),
     TargetMetadata(Result<Arc<ClusterMetadata>, ClientError>),
 }
@@ -241,9 +206,7 @@ impl Worker {
             Done::TargetRested { broker } => self.target_rested(broker),
             Done::Reserved { broker, lease } => self.fetch(broker, lease),
             Done::Fetched { broker, lease, result } => self.fetched(broker, lease, result),
-            Done::Produced { broker, bytes, lanes, result } => {
-                self.produced(broker, bytes, &lanes, result)
-            }
+            Done::Produced { broker, ended } => self.produced(broker, ended),
             Done::Opened { lane, result } => self.opened(lane, result),
             Done::Rested { lane } => self.open(lane),
             Done::Bounds { lane, result } => self.bounds(lane, result),

@@ -40,6 +40,12 @@ pub(super) struct TargetBroker {
     failures: u32,
     requests: usize,
     bytes: usize,
+    /// Number of the next request to be sent, and of the next whose end is handled: jobs may end in any
+    /// order, but a lane must hear its answers in the order of its batches.
+    next_sent: u64,
+    next_ended: u64,
+    /// Ends that came before their turn.
+    early: BTreeMap<u64, Ended>,
     /// Lanes with a batch to send, longest waiting first.
     queue: VecDeque<LaneId>,
 }
@@ -48,6 +54,16 @@ impl TargetBroker {
     pub(super) fn failures(&self) -> u32 {
         self.failures
     }
+}
+
+/// A produce request that is answered, or lost.
+#[derive(Debug)]
+pub(super) struct Ended {
+    number: u64,
+    connection: BrokerConnection,
+    bytes: usize,
+    lanes: Vec<LaneId>,
+    result: Result<Vec<ProduceAck>, ClientError>,
 }
 
 /// A request in the making.
@@ -210,35 +226,39 @@ impl Worker {
             })
             .collect();
         let answer = connection.produce(ACKS_ALL, self.ctx.limits.produce_timeout, topics);
-        if let Some(broker) = self.targets.get_mut(&id) {
-            broker.requests += 1;
-            broker.bytes += bytes;
-        }
-        self.start(
-            async move { Done::Produced { broker: id, bytes, lanes, result: answer.await } },
-        );
+        let Some(broker) = self.targets.get_mut(&id) else { return };
+        broker.requests += 1;
+        broker.bytes += bytes;
+        let number = broker.next_sent;
+        broker.next_sent += 1;
+        let connection = connection.clone();
+        self.start(async move {
+            Done::Produced {
+                broker: id,
+                ended: Ended { number, connection, bytes, lanes, result: answer.await },
+            }
+        });
     }
 
-    /// Hands the answer of a produce request to its lanes.
-    pub(super) fn produced(
-        &mut self,
-        id: i32,
-        bytes: usize,
-        lanes: &[LaneId],
-        result: Result<Vec<ProduceAck>, ClientError>,
-    ) {
-        if let Some(broker) = self.targets.get_mut(&id) {
+    /// Hands the answer of a produce request, and of those that waited for it, to their lanes.
+    pub(super) fn produced(&mut self, id: i32, ended: Ended) {
+        let Some(broker) = self.targets.get_mut(&id) else { return };
+        broker.early.insert(ended.number, ended);
+        while let Some(broker) = self.targets.get_mut(&id)
+            && let Some(ended) = broker.early.remove(&broker.next_ended)
+        {
+            broker.next_ended += 1;
             broker.requests = broker.requests.saturating_sub(1);
-            broker.bytes = broker.bytes.saturating_sub(bytes);
-        }
-        match result {
-            Ok(acks) => self.acknowledged(id, lanes, acks),
-            Err(error) => self.lost(id, lanes, &error),
-        }
-        for lane in lanes {
-            self.settle(*lane);
-            self.enqueue(*lane);
-            self.note_state(*lane);
+            broker.bytes = broker.bytes.saturating_sub(ended.bytes);
+            match ended.result {
+                Ok(acks) => self.acknowledged(id, &ended.lanes, acks),
+                Err(error) => self.lost(id, &ended.connection, &ended.lanes, &error),
+            }
+            for lane in ended.lanes {
+                self.settle(lane);
+                self.enqueue(lane);
+                self.note_state(lane);
+            }
         }
     }
 
@@ -326,15 +346,20 @@ impl Worker {
     }
 
     /// The connection died or the answer did not come: nobody knows what was appended.
-    fn lost(&mut self, id: i32, lanes: &[LaneId], error: &ClientError) {
+    fn lost(
+        &mut self,
+        id: i32,
+        connection: &BrokerConnection,
+        lanes: &[LaneId],
+        error: &ClientError,
+    ) {
         self.unavailable(false, Some(id), &error.to_string(), error.cure());
         self.target_metadata.want();
+        // A reset leaves the fewest requests alive on the broker (P2).
+        connection.close();
         if let Some(broker) = self.targets.get_mut(&id) {
             broker.failures = broker.failures.saturating_add(1);
-            if let Some(connection) = broker.connection.take() {
-                // A reset leaves the fewest requests alive on the broker (P2).
-                connection.close();
-            }
+            broker.connection = broker.connection.take().filter(|current| !current.is_closed());
         }
         for lane in lanes {
             self.lanes[*lane].status.set_error(Some(error.to_string()));
