@@ -34,6 +34,8 @@ pub(crate) fn sync_once(source: &str, target: &str, state: &Path, more: &[&str])
         vec!["sync", "--source", source, "--target", target, "--state", state, "--once"];
     arguments.extend(more);
     let output = kferry(&arguments).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    // Shown when the test fails later.
+    eprintln!("{}", text(&output));
+    assert_eq!(output.status.code(), Some(0), "kferry sync failed");
     output
 }

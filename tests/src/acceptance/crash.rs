@@ -1,7 +1,9 @@
 //! `kill -9` in the middle of a copy, again and again.
 
-use std::io::{BufRead as _, BufReader};
+use std::fs;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 use xtask::kafka::{KafkaCluster, Options, Release};
 
@@ -14,25 +16,36 @@ const KILLS: u64 = 10;
 /// Records of 1 KB: a GB in all.
 const RECORDS: u64 = 1_000_000;
 
-/// Starts the copy and kills it once it has copied `bytes` more. False when it ended before.
-fn run_and_kill(source: &str, target: &str, state: &Path, bytes: u64) -> bool {
+/// Bytes in the target's logs of the topic.
+fn log_bytes(cluster: &KafkaCluster) -> u64 {
+    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+    let broker = cluster.broker(0);
+    let partitions = entries(broker.data_directory())
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("big-"));
+    let files = partitions.flat_map(|partition| entries(&partition.path()));
+    files
+        .filter(|file| file.path().extension().is_some_and(|extension| extension == "log"))
+        .filter_map(|file| file.metadata().ok())
+        .map(|metadata| metadata.len())
+        .sum()
+}
+
+/// Starts the copy and kills it once the target has `bytes` more. False when it ended before.
+fn run_and_kill(source: &KafkaCluster, target: &KafkaCluster, state: &Path, bytes: u64) -> bool {
     let state = state.to_str().unwrap();
-    let arguments = [
-        "sync", "--source", source, "--target", target, "--state", state, "--once", "--output",
-        "json",
-    ];
-    let mut process = kferry(&arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
-    let output = process.stdout.take().unwrap();
-    for line in BufReader::new(output).lines() {
-        let Ok(line) = line else { break };
-        let said: serde_json::Value = serde_json::from_str(&line).unwrap();
-        if said["type"] == "progress" && said["total"]["bytes"].as_u64().unwrap() >= bytes {
+    let (from, to) = (source.bootstrap(), target.bootstrap());
+    let arguments = ["sync", "--source", &from, "--target", &to, "--state", state, "--once"];
+    let enough = log_bytes(target) + bytes;
+    let mut command = kferry(&arguments);
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while process.try_wait().unwrap().is_none() {
+        if log_bytes(target) >= enough {
             process.kill().unwrap();
             process.wait().unwrap();
             return true;
         }
+        std::thread::sleep(Duration::from_millis(1));
     }
-    process.wait().unwrap();
     false
 }
 
@@ -56,11 +69,10 @@ fn nothing_is_lost_or_doubled_when_the_process_is_killed() {
     let state = tempfile::tempdir().unwrap();
     let mut killed = 0;
     for _ in 0..KILLS {
-        let bytes = RECORDS * 1000 / (KILLS + 2);
-        killed +=
-            u64::from(run_and_kill(&source.bootstrap(), &target.bootstrap(), state.path(), bytes));
+        let bytes = RECORDS * 1000 / (KILLS + 5);
+        killed += u64::from(run_and_kill(&source, &target, state.path(), bytes));
     }
-    assert!(killed >= KILLS / 2, "the copy was killed only {killed} times before it ended");
+    assert_eq!(killed, KILLS, "the copy ended before it was killed often enough");
     sync_once(&source.bootstrap(), &target.bootstrap(), state.path(), &[]);
     let partitions = compare(&from, "big", &to, "big").unwrap();
     assert_eq!(partitions.iter().map(|partition| partition.count).sum::<u64>(), RECORDS);

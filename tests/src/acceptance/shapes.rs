@@ -74,6 +74,13 @@ fn every_shape_arrives_equal_and_untouched() {
     pair.from.create_topic("wide", 50, &[]).unwrap();
     pair.from.produce("wide", &Dataset::keyed(2000, 500)).unwrap();
 
+    let configs = pair.from.topic_configs("empty").unwrap();
+    assert_eq!(
+        configs["cleanup.policy"].value.as_deref(),
+        Some("compact,delete"),
+        "the source itself"
+    );
+
     let state = tempfile::tempdir().unwrap();
     let (source, target) = (pair.source.bootstrap(), pair.target.bootstrap());
     sync_once(&source, &target, state.path(), &[]);
@@ -85,15 +92,10 @@ fn every_shape_arrives_equal_and_untouched() {
     assert_eq!(pair.equal("large"), 12);
     pair.untouched("large", 2);
     assert_eq!(pair.equal("empty"), 0);
-    assert_eq!(
-        pair.to.topic_configs("empty").unwrap()["retention.ms"].value.as_deref(),
-        Some("1234567")
-    );
+    let configs = pair.to.topic_configs("empty").unwrap();
+    assert_eq!(configs["retention.ms"].value.as_deref(), Some("1234567"));
+    assert_eq!(configs["cleanup.policy"].value.as_deref(), Some("compact,delete"));
     assert_eq!(pair.equal("wide"), 2000);
-    assert_eq!(
-        pair.to.topic_configs("wide").unwrap()["cleanup.policy"].value.as_deref(),
-        Some("compact,delete")
-    );
 
     // A rerun goes on: only what is new is copied.
     pair.from
