@@ -2,6 +2,7 @@
 
 mod crash;
 mod releases;
+mod security;
 mod shapes;
 
 use std::path::Path;
