@@ -2,6 +2,7 @@
 
 use crate::java::{Dataset, Isolation, Oracle, compare};
 use crate::segments;
+use std::time::{Duration, Instant};
 use xtask::kafka::{Flavour, KafkaCluster, Options, Release};
 
 const RELEASES: [Release; 6] = [
@@ -107,7 +108,11 @@ fn killed_broker_returns_with_its_data() {
         cluster.wait_ready().unwrap();
         last.restart().unwrap();
         assert_eq!(last.address(), address);
-        assert_eq!(oracle.digest("t", Isolation::ReadUncommitted).unwrap(), before);
+        // A broker that died forgets how far its log was committed and shows less for a moment (P15).
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while oracle.digest("t", Isolation::ReadUncommitted).unwrap() != before {
+            assert!(Instant::now() < deadline, "{release} did not come back with its data");
+        }
     }
 }
 
