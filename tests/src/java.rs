@@ -233,7 +233,9 @@ impl Oracle {
         ];
         arguments
             .extend(names.iter().zip(configs).map(|(name, (_, value))| (name.as_str(), *value)));
-        self.call("create", &arguments).map(drop)
+        self.call("create", &arguments)?;
+        // Metadata names leaders that do not know of it yet: a producer that comes too early may wait for minutes.
+        self.offsets(topic).map(drop)
     }
 
     /// Deletes a topic.
