@@ -45,7 +45,13 @@ impl Target {
         if batch.header.producer_epoch != self.producer_epoch {
             return None;
         }
-        if batch.header.base_sequence != self.next_sequence.unwrap_or(0) {
+        // A producer that the partition has never seen may begin anywhere (P1, P2); after a fence it may not.
+        let expected = match (self.next_sequence, self.producer_epoch) {
+            (Some(next), _) => next,
+            (None, 0) => batch.header.base_sequence,
+            (None, _) => 0,
+        };
+        if batch.header.base_sequence != expected {
             return None;
         }
         self.next_sequence = Some(batch.header.base_sequence + batch.header.record_count);
