@@ -36,7 +36,7 @@ pub enum JournalError {
     Storage {
         /// The file.
         path: PathBuf,
-        /// What was tried: read or written.
+        /// What was tried: prepared, read or written.
         action: &'static str,
         /// What the system or the store says.
         cause: Arc<redb::Error>,
@@ -91,7 +91,7 @@ impl JournalError {
         let text = match self {
             Self::AlreadyOpen { .. } => "end the other process, or choose another state directory",
             Self::Open { .. } | Self::Directory { .. } => {
-                "check that the state directory exists, is writable and holds no foreign file of this name"
+                "check that the state directory exists, is writable, has free space and holds no foreign file of this name"
             }
             Self::Storage { .. } => {
                 "check free space and permissions of the state directory, then start again: nothing is lost"

@@ -67,6 +67,29 @@ impl RedbJournal {
             })?;
         }
         let store = Store::open(&path)?;
+        // A new file must be found again after a power failure. Not every system can sync a directory.
+        if let Some(directory) = path.parent().and_then(|parent| fs::File::open(parent).ok()) {
+            let _ = directory.sync_all();
+        }
+        Self::start(path, store)
+    }
+
+    /// A journal over something else than a file, for tests of what happens when it fails; `path` is what errors
+    /// call it. `backend` gives a handle on the same bytes each time.
+    ///
+    /// # Errors
+    /// As [`RedbJournal::open`].
+    #[doc(hidden)]
+    pub fn over<B: redb::StorageBackend>(
+        path: impl AsRef<Path>,
+        backend: impl Fn() -> B,
+    ) -> Result<Self, JournalError> {
+        let path = path.as_ref().to_path_buf();
+        let store = Store::over(&path, backend)?;
+        Self::start(path, store)
+    }
+
+    fn start(path: PathBuf, store: Store) -> Result<Self, JournalError> {
         let (commands, queue) = mpsc::channel(QUEUE_CALLS_MAX);
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())

@@ -3,13 +3,16 @@
 //! Format 1: `meta` holds `format` and `identity`; `notes` holds the task's notes; `lanes` and `topics` hold JSON records; `map` holds offset map
 //! segments by (lane, source offset), and `map_by_target` finds them by target offset.
 
+use std::fs::{File, TryLockError};
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use forward::{Segment, SourceOffset, TargetOffset};
 use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend,
+    TableDefinition, WriteTransaction,
 };
 use serde::de::DeserializeOwned;
 
@@ -22,6 +25,13 @@ const FORMAT: u64 = 1;
 
 /// redb would take 1 GiB for its cache by itself.
 const CACHE_BYTES: usize = 4 << 20;
+
+/// redb's magic number, and the header that begins with it. Behind the header a file in the making holds zeros.
+const MAGIC_BYTES: usize = 9;
+const HEADER_BYTES: usize = 4096;
+
+/// More than redb gives a new file (about 1.5 MB).
+const UNFINISHED_BYTES_MAX: u64 = 16 << 20;
 
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
 const NOTES: TableDefinition<'_, &str, &str> = TableDefinition::new("notes");
@@ -62,8 +72,46 @@ fn lane_name(lane: &LaneKey) -> String {
 impl Store {
     /// Opens or makes the file and checks its format.
     pub(super) fn open(path: &Path) -> Result<Self, JournalError> {
-        let opened = guarded(|| Database::builder().set_cache_size(CACHE_BYTES).create(path));
-        let database = match opened {
+        let open = |builder: &Builder| builder.create(path);
+        match Self::prepared(path, open) {
+            Err(JournalError::Open { .. }) if clear_unfinished(path)? => Self::prepared(path, open),
+            opened => opened,
+        }
+    }
+
+    /// As [`Store::open`], over what `backend` gives instead of a file; `path` is what errors call it.
+    pub(super) fn over<B: StorageBackend>(
+        path: &Path,
+        backend: impl Fn() -> B,
+    ) -> Result<Self, JournalError> {
+        let open = |builder: &Builder| builder.create_with_backend(backend());
+        let clear = || -> std::io::Result<bool> {
+            let file = backend();
+            let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(0)];
+            file.read(0, &mut bytes)?;
+            let is_unfinished = is_unfinished(&bytes);
+            if is_unfinished {
+                file.set_len(0)?;
+            }
+            Ok(is_unfinished)
+        };
+        match Self::prepared(path, open) {
+            Err(JournalError::Open { .. })
+                if clear().map_err(|cause| open_error(path, cause.into()))? =>
+            {
+                Self::prepared(path, open)
+            }
+            opened => opened,
+        }
+    }
+
+    fn prepared(
+        path: &Path,
+        open: impl FnOnce(&Builder) -> Result<Database, DatabaseError>,
+    ) -> Result<Self, JournalError> {
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE_BYTES);
+        let database = match guarded(|| open(&builder)) {
             Ok(Ok(database)) => database,
             Ok(Err(DatabaseError::DatabaseAlreadyOpen)) => {
                 return Err(JournalError::AlreadyOpen { path: path.to_path_buf() });
@@ -72,7 +120,7 @@ impl Store {
             Err(what) => return Err(JournalError::Damaged { path: path.to_path_buf(), what }),
         };
         let store = Self { path: path.to_path_buf(), database };
-        store.transact("read", |store| store.prepare())?;
+        store.transact("prepared", |store| store.prepare())?;
         Ok(store)
     }
 
@@ -277,6 +325,40 @@ fn open_error(path: &Path, cause: redb::Error) -> JournalError {
         redb::Error::Corrupted(what) => JournalError::Damaged { path, what },
         cause => JournalError::Open { path, cause: Arc::new(cause) },
     }
+}
+
+/// Empties a file whose making was interrupted, so that it can be made again. False when it is something else.
+///
+/// Death before the store has written its magic number leaves a file that redb will not open ever again. Nothing can
+/// have been acknowledged in it. The lock is the one that redb takes, so nobody is making the file at this moment.
+fn clear_unfinished(path: &Path) -> Result<bool, JournalError> {
+    let failed = |cause: std::io::Error| open_error(path, cause.into());
+    let Ok(mut file) = File::options().read(true).write(true).open(path) else { return Ok(false) };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(JournalError::AlreadyOpen { path: path.to_path_buf() });
+        }
+        Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+    }
+    if file.metadata().map_err(failed)?.len() > UNFINISHED_BYTES_MAX {
+        return Ok(false);
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    let is_unfinished = is_unfinished(&bytes);
+    if is_unfinished {
+        file.set_len(0).map_err(failed)?;
+    }
+    Ok(is_unfinished)
+}
+
+/// Whether this is a store that got its size, and perhaps its first header, but not its magic number: that comes last.
+fn is_unfinished(bytes: &[u8]) -> bool {
+    let is_zero = |part: &[u8]| part.iter().all(|byte| *byte == 0);
+    !bytes.is_empty()
+        && is_zero(&bytes[..bytes.len().min(MAGIC_BYTES)])
+        && is_zero(&bytes[bytes.len().min(HEADER_BYTES)..])
 }
 
 /// Runs `body`; a panic inside becomes its message.

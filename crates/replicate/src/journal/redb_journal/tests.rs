@@ -128,13 +128,25 @@ fn a_second_opening_is_refused() {
 
 #[test]
 fn a_foreign_file_is_an_error_value() {
-    for contents in [&b"not a database"[..], &[0; 8192], b"redb\x1A\x0A\xA9\x0D\x0A"] {
+    for contents in [&b"not a database"[..], &[1; 8192], b"redb\x1A\x0A\xA9\x0D\x0A"] {
         let (_directory, path) = directory();
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, contents).unwrap();
         let error = RedbJournal::open(&path).unwrap_err();
         let is_typed = matches!(error, JournalError::Open { .. } | JournalError::Damaged { .. });
         assert!(is_typed, "{error}");
+    }
+}
+
+/// Killed while it made the file: `state file could not be opened: magic number mismatch`, for ever.
+#[test]
+fn a_file_whose_making_was_interrupted_is_made_again() {
+    for contents in [vec![0; 1 << 20], vec![0; 5], [&[0; 9][..], &[7; 300], &[0; 8192]].concat()] {
+        let (_directory, path) = directory();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, contents).unwrap();
+        drop(RedbJournal::open(&path).unwrap());
+        RedbJournal::open(&path).unwrap();
     }
 }
 
