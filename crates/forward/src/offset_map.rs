@@ -139,6 +139,24 @@ impl OffsetMap {
         Ok(map)
     }
 
+    /// As [`OffsetMap::load`] with only the journal's youngest segment, which goes on growing; the others are asked
+    /// of the journal. A segment that does not lie before the end is left out.
+    #[must_use]
+    pub fn resume(
+        youngest: Option<Segment>,
+        source_next: SourceOffset,
+        target_next: TargetOffset,
+        segments_max: usize,
+    ) -> Self {
+        let mut map = Self::new(source_next, target_next, segments_max);
+        map.has_evicted = youngest.is_some();
+        map.segments.extend(youngest.filter(|segment| {
+            segment.source_end() <= source_next && segment.target_end() <= target_next
+        }));
+        map.changed_from = map.segments.len();
+        map
+    }
+
     /// Adds acknowledged records behind those known. What the map has already is skipped when it agrees,
     /// so that the tail of the target can be read again over known ground.
     ///

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use forward::{
-    EpochBase, OffsetMap, Ordinal, RebuildReason, Runs, SourceOffset, TargetOffset, TargetTraits,
-    patched_header,
+    EpochBase, OffsetMap, Ordinal, RebuildReason, Runs, Segment, SourceOffset, TargetOffset,
+    TargetTraits, patched_header,
 };
 use kafka_wire::Uuid;
 use kafka_wire::record::{BatchV2, RecordLimits};
@@ -82,6 +82,8 @@ impl Outgoing {
 pub(crate) struct LaneSeed {
     /// What the journal knows, or the first record that was written to it.
     pub(crate) record: LaneRecord,
+    /// The youngest segment of the journal's offset map: what is copied next may belong to it.
+    pub(crate) map_end: Option<Segment>,
     /// The target topic as it is now.
     pub(crate) traits: TargetTraits,
     /// Stop when everything below this source offset is copied (`--once`).
@@ -142,7 +144,7 @@ pub(crate) struct Lane {
 impl Lane {
     /// A lane that goes on from `seed.record`.
     pub(crate) fn new(seed: LaneSeed, limits: RecordLimits, map_segments_max: usize) -> Self {
-        let LaneSeed { record, traits, end, status } = seed;
+        let LaneSeed { record, map_end, traits, end, status } = seed;
         let is_dirty = !record.settled && !record.epochs.is_empty();
         let acked = record.acked;
         status.set_position(acked.source_next.0);
@@ -166,7 +168,8 @@ impl Lane {
             last_fetched_epoch: -1,
             next_ordinal: acked.ordinal,
             runs: record.runs,
-            map: OffsetMap::new(
+            map: OffsetMap::resume(
+                map_end,
                 acked.source_next,
                 acked.target_next.max(TargetOffset(0)),
                 map_segments_max,

@@ -106,6 +106,17 @@ fn old_segments_leave_after_they_were_drained() {
 }
 
 #[test]
+fn the_journals_youngest_segment_grows_on() {
+    let mut map = OffsetMap::resume(Some(segment(20, 5, 5)), SourceOffset(25), TargetOffset(10), 4);
+    assert_eq!(map.drain(), []);
+    check(&map, 19, Lookup::Evicted);
+    map.append(segment(25, 10, 2)).unwrap();
+    assert_eq!(map.drain(), [segment(20, 5, 7)]);
+    let map = OffsetMap::resume(None, SourceOffset(25), TargetOffset(10), 4);
+    check(&map, 19, Lookup::At(10));
+}
+
+#[test]
 fn loads_what_the_journal_kept() {
     let segments = [segment(10, 0, 5), segment(20, 5, 5)];
     let mut map = OffsetMap::load(segments, true, SourceOffset(30), TargetOffset(12), 4).unwrap();

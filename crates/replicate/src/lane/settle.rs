@@ -237,13 +237,15 @@ impl Lane {
         Ok(())
     }
 
-    /// What changed since the journal last heard of the lane, if anything: progress and map segments.
-    pub(crate) fn drain_changes(&mut self) -> Option<Vec<forward::Segment>> {
-        if self.acked == self.journaled {
-            return None;
-        }
+    /// Whether the journal has not heard of the last progress.
+    pub(crate) fn has_progressed(&self) -> bool {
+        self.acked != self.journaled
+    }
+
+    /// The new and grown map segments, for the journal, together with [`Lane::record`] as it is now.
+    pub(crate) fn drain_map(&mut self) -> Vec<forward::Segment> {
         self.journaled = self.acked;
-        Some(self.map.drain())
+        self.map.drain()
     }
 
     /// At a clean end: forgets what was read and never sent. True when the lane is settled: nothing is

@@ -175,6 +175,7 @@ impl World {
     fn lane(journal: &LaneRecord) -> Lane {
         let seed = LaneSeed {
             record: journal.clone(),
+            map_end: None,
             traits: TargetTraits::default(),
             end: None,
             status: LaneStatus::new(key()),

@@ -58,8 +58,14 @@ impl Running {
                 Some(Ok(end)) => Some(SourceOffset(*end)),
                 None => None,
             };
+            let mut map_end = None;
             let record = match self.journaled.remove(&candidate.key) {
-                Some(record) => record,
+                Some(record) => {
+                    let (youngest, _) =
+                        self.task.journal.load_map(candidate.key.clone(), 1).await?;
+                    map_end = youngest.first().copied();
+                    record
+                }
                 None => match starts.get(&at) {
                     Some(Ok(start)) => {
                         let record = self.new_record(&candidate, SourceOffset(*start));
@@ -82,7 +88,10 @@ impl Running {
                 offset: record.acked.source_next.0,
             });
             let traits = candidate.topic.target_traits;
-            seeds.push((LaneSeed { record, traits, end, status: Arc::clone(&status) }, status));
+            seeds.push((
+                LaneSeed { record, map_end, traits, end, status: Arc::clone(&status) },
+                status,
+            ));
         }
         if !writes.is_empty() {
             self.task.journal.write(writes).await?;

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Done, LaneId, SHUTDOWN_TIMEOUT, Worker};
 use crate::journal::{JournalError, JournalWrite};
-use crate::lane::{Barrier, Phase};
+use crate::lane::{Barrier, Lane, Phase};
 
 impl Worker {
     /// Writes the records of those lanes that wait for it, in one go: one journal write per fetch answer.
@@ -23,7 +23,7 @@ impl Worker {
             }
             let waiting = lane.take_barriers();
             if !waiting.is_empty() {
-                writes.push(JournalWrite::Lane(Box::new(lane.record(false))));
+                push_lane(&mut writes, lane, false);
                 barriers.extend(waiting.into_iter().map(|barrier| (*id, barrier)));
             }
         }
@@ -64,23 +64,15 @@ impl Worker {
     }
 
     /// The records and map segments of lanes that changed; `settled` says whether a lane is closed.
-    fn changes(
-        &mut self,
-        mut settled: impl FnMut(&mut crate::lane::Lane) -> bool,
-    ) -> Vec<JournalWrite> {
+    fn changes(&mut self, mut settled: impl FnMut(&mut Lane) -> bool) -> Vec<JournalWrite> {
         let mut writes = Vec::new();
         for lane in &mut self.lanes {
             let was_journaled_unsettled = !lane.epochs().is_empty();
             let is_settled = settled(lane);
-            let segments = lane.drain_changes();
-            if segments.is_none() && !(is_settled && was_journaled_unsettled) {
-                continue;
-            }
-            // A lane that never sent anything has nothing to be asked about.
-            let is_settled = is_settled || lane.epochs().is_empty();
-            writes.push(JournalWrite::Lane(Box::new(lane.record(is_settled))));
-            if let Some(segments) = segments.filter(|segments| !segments.is_empty()) {
-                writes.push(JournalWrite::Segments { lane: lane.key.clone(), segments });
+            if lane.has_progressed() || is_settled && was_journaled_unsettled {
+                // A lane that never sent anything has nothing to be asked about.
+                let is_settled = is_settled || lane.epochs().is_empty();
+                push_lane(&mut writes, lane, is_settled);
             }
         }
         writes
@@ -90,7 +82,7 @@ impl Worker {
     pub(super) async fn close(mut self) -> Result<(), JournalError> {
         self.is_closing = true;
         let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
-        while self.lanes.iter().any(crate::lane::Lane::is_waiting_for_answers) {
+        while self.lanes.iter().any(Lane::is_waiting_for_answers) {
             match timeout_at(deadline, self.jobs.next()).await {
                 Ok(Some(done)) => self.handle(done),
                 Ok(None) | Err(_) => break,
@@ -99,10 +91,20 @@ impl Worker {
         if let Some(error) = self.journal_error.take() {
             return Err(error);
         }
-        let writes = self.changes(crate::lane::Lane::close);
+        let writes = self.changes(Lane::close);
         if writes.is_empty() {
             return Ok(());
         }
         self.ctx.journal.write(writes).await
+    }
+}
+
+/// The lane's record as it stands, and the map segments of the records that it calls acknowledged. A restart reads the
+/// target from there on: what lies before is in the journal's map, or in none.
+fn push_lane(writes: &mut Vec<JournalWrite>, lane: &mut Lane, is_settled: bool) {
+    let segments = lane.drain_map();
+    writes.push(JournalWrite::Lane(Box::new(lane.record(is_settled))));
+    if !segments.is_empty() {
+        writes.push(JournalWrite::Segments { lane: lane.key.clone(), segments });
     }
 }

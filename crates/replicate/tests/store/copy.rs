@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use forward::{SourceOffset, TargetOffset};
 use futures_util::FutureExt as _;
 use kafka_client::{Client, ConnectionConfig};
 use kafka_sim::{Cluster, ClusterConfig, Fault, FaultAction};
@@ -98,15 +99,20 @@ impl<J: Journal> Journal for Inline<J> {
     }
 }
 
-/// Two clusters; the source's topic has a partition without gaps and one with.
+/// Two clusters, what a reader of committed data sees on the source, and how many partitions that is about.
 pub(crate) struct World {
     pub(crate) source: Cluster,
     pub(crate) target: Cluster,
     pub(crate) events: Arc<Mutex<Vec<Event>>>,
+    /// By partition: source offset and value of every record that is to be copied.
+    pub(crate) expected: Vec<Vec<(i64, Bytes)>>,
 }
 
-const TOPIC: &str = "orders";
+pub(crate) const TOPIC: &str = "orders";
 const BATCHES: usize = 18;
+
+/// Values of writers beside us begin so.
+const FOREIGN: &[u8] = b"foreign";
 
 /// Operations at the end of a life that only close the file, at most.
 pub(crate) const CLOSING: usize = 16;
@@ -132,26 +138,73 @@ fn record(value: String, offset: i64) -> Record {
     }
 }
 
+/// How one batch of the source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Plain,
+    /// Compaction took records out of it.
+    Gaps,
+    Committed,
+    Aborted,
+}
+
 impl World {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn empty(partitions: usize) -> Self {
         let source = cluster("source");
-        source.create_topic(TOPIC, 2, &[]).unwrap();
-        for batch in 0..BATCHES {
-            for (partition, stride) in [(0, 1), (1, if batch % 7 == 6 { 2 } else { 1 })] {
-                let records: Vec<_> = (0..3)
-                    .map(|index| record(format!("{partition}-{batch}-{index}"), index * stride))
-                    .collect();
-                let options = BatchOptions::default();
-                source.append_records(TOPIC, partition, &options, &records).unwrap();
-            }
-        }
+        source.create_topic(TOPIC, partitions, &[]).unwrap();
+        let slow = |key, ms| Fault {
+            times: 100_000,
+            ..Fault::once(key, FaultAction::Delay(Duration::from_millis(ms)))
+        };
+        // Both ends are slow: the copy lasts some seconds, and reads while it writes.
+        source.add_fault(slow(ApiKey::Fetch, 130));
         let target = cluster("target");
-        // A slow target: the copy lasts some seconds, so that progress is journaled in between.
-        target.add_fault(Fault {
-            times: 1000,
-            ..Fault::once(ApiKey::Produce, FaultAction::Delay(Duration::from_millis(250)))
-        });
-        Self { source, target, events: Arc::default() }
+        target.add_fault(slow(ApiKey::Produce, 250));
+        Self { source, target, events: Arc::default(), expected: vec![Vec::new(); partitions] }
+    }
+
+    /// A partition without gaps and one with.
+    pub(crate) fn new() -> Self {
+        let mut world = Self::empty(2);
+        for batch in 0..BATCHES {
+            world.append(0, Kind::Plain, 3);
+            world.append(1, if batch % 5 == 4 { Kind::Gaps } else { Kind::Plain }, 3);
+        }
+        world
+    }
+
+    /// Adds a batch to the source.
+    pub(crate) fn append(&mut self, partition: usize, kind: Kind, count: i64) {
+        let at = i32::try_from(partition).unwrap();
+        let end = self.source.end_offset(TOPIC, at).unwrap();
+        let stride = if kind == Kind::Gaps { 3 } else { 1 };
+        let records: Vec<_> = (0..count)
+            .map(|index| record(format!("{partition}-{}", end + index * stride), index * stride))
+            .collect();
+        let transactional = matches!(kind, Kind::Committed | Kind::Aborted);
+        let options = BatchOptions {
+            transactional,
+            producer_id: if transactional { 5 } else { -1 },
+            producer_epoch: if transactional { 0 } else { -1 },
+            base_sequence: if transactional { i32::try_from(end).unwrap() } else { -1 },
+            ..BatchOptions::default()
+        };
+        self.source.append_records(TOPIC, at, &options, &records).unwrap();
+        if transactional {
+            self.source.write_marker(TOPIC, at, 5, 0, kind == Kind::Committed).unwrap();
+        }
+        if kind != Kind::Aborted {
+            let offsets = records.iter().map(|record| (end + record.offset, record.value.clone()));
+            self.expected[partition].extend(offsets.map(|(at, value)| (at, value.unwrap())));
+        }
+    }
+
+    /// Somebody else writes to the target.
+    pub(crate) fn write_beside(&self, partition: usize) {
+        let at = i32::try_from(partition).unwrap();
+        let records = [record(String::from_utf8_lossy(FOREIGN).into_owned(), 0)];
+        // There is no topic before the task has made it.
+        let _ = self.target.append_records(TOPIC, at, &BatchOptions::default(), &records);
     }
 
     /// Runs the task on `disk` until it ends, or until the disk says that it died: then nothing.
@@ -168,9 +221,9 @@ impl World {
         };
         let mut spec = TaskSpec::new("t".parse().unwrap());
         spec.once = true;
-        // Small answers: the copy takes long enough to be interrupted in the middle.
         spec.limits.fetch_bytes_max = 600;
         spec.limits.fetch_partition_bytes_max = 300;
+        spec.limits.map_segments_max = 3;
         let events = Arc::clone(&self.events);
         let task = Task {
             spec,
@@ -188,39 +241,49 @@ impl World {
         }
     }
 
-    /// Asserts that the target has what the source has, and that the stored map says where.
+    /// Asserts that the target has what the source has, and that the stored map says where, both ways.
     pub(crate) async fn check(&self, disk: &Disk, what: &str) {
         let journal = Disk::new(disk.bytes(), Rule::Never).journal().unwrap();
-        for partition in 0..2 {
-            let values = |records: &[Record]| -> Vec<Bytes> {
-                records.iter().map(|record| record.value.clone().unwrap()).collect()
+        for (partition, expected) in (0..).zip(&self.expected) {
+            let mut target = self.target.records(TOPIC, partition).unwrap();
+            target.retain(|record| !record.value.as_ref().unwrap().starts_with(FOREIGN));
+            let values = |list: &[Record]| -> Vec<Bytes> {
+                list.iter().map(|record| record.value.clone().unwrap()).collect()
             };
-            let source = self.source.records(TOPIC, partition).unwrap();
-            let target = self.target.records(TOPIC, partition).unwrap();
-            assert_eq!(values(&source), values(&target), "{what}, partition {partition}");
-            let lane = LaneKey {
-                source_topic: TOPIC.into(),
-                source_partition: partition,
-                target_topic: TOPIC.into(),
-                target_partition: partition,
-            };
-            let mut pairs = source.iter().zip(&target).peekable();
-            for offset in 0..=source.last().unwrap().offset {
-                while pairs.next_if(|(record, _)| record.offset < offset).is_some() {}
-                let expected = pairs.peek().map(|(_, record)| record.offset);
-                let query = MapQuery::Source(forward::SourceOffset(offset));
-                let found = journal.query_map(lane.clone(), query).await.unwrap();
-                let found = found.map(|found| found.target_at_or_after(offset_of(query)).0);
-                assert_eq!(found, expected, "{what}: {TOPIC}-{partition}@{offset}");
-            }
+            let wanted: Vec<Bytes> = expected.iter().map(|(_, value)| value.clone()).collect();
+            assert_eq!(wanted, values(&target), "{what}, partition {partition}");
+            let pairs: Vec<(i64, i64)> = expected
+                .iter()
+                .zip(&target)
+                .map(|(source, target)| (source.0, target.offset))
+                .collect();
+            check_map(&journal, partition, &pairs, what).await;
         }
     }
 }
 
-fn offset_of(query: MapQuery) -> forward::SourceOffset {
-    match query {
-        MapQuery::Source(offset) => offset,
-        MapQuery::Target(_) => unreachable!("only source offsets are asked"),
+/// Asks the stored map for every offset and compares with the plain list of what lies where.
+async fn check_map(journal: &dyn Journal, partition: i32, pairs: &[(i64, i64)], what: &str) {
+    let lane = LaneKey {
+        source_topic: TOPIC.into(),
+        source_partition: partition,
+        target_topic: TOPIC.into(),
+        target_partition: partition,
+    };
+    let last = *pairs.last().unwrap();
+    for offset in 0..=last.0 {
+        let expected = pairs.iter().find(|pair| pair.0 >= offset).map(|pair| pair.1);
+        let asked = SourceOffset(offset);
+        let found = journal.query_map(lane.clone(), MapQuery::Source(asked)).await.unwrap();
+        let found = found.map(|found| found.target_at_or_after(asked).0);
+        assert_eq!(found, expected, "{what}: source {TOPIC}-{partition}@{offset}");
+    }
+    for offset in 0..=last.1 {
+        let expected = pairs.iter().find(|pair| pair.1 >= offset).map(|pair| pair.0);
+        let asked = TargetOffset(offset);
+        let found = journal.query_map(lane.clone(), MapQuery::Target(asked)).await.unwrap();
+        let found = found.map(|found| found.source_at_or_after(asked).0);
+        assert_eq!(found, expected, "{what}: target {TOPIC}-{partition}@{offset}");
     }
 }
 
