@@ -6,6 +6,7 @@ mod configs;
 mod groups;
 mod leader_epochs;
 mod list_offsets;
+mod markers;
 mod offset_commit;
 mod offset_fetch;
 mod partitions;

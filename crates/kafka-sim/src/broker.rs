@@ -116,6 +116,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         if fault == Some(FaultAction::CutBefore) {
             return Ok(Some(Ended::Cut));
         }
+        if let Some(FaultAction::Late(delay)) = fault {
+            tokio::time::sleep(delay).await;
+        }
         let chunks = match handlers::handle(&mut self.peer, frame).await {
             Reply::Chunks(chunks) => chunks,
             Reply::Nothing => return Ok(None),
@@ -130,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 self.write(first_bytes(chunks, count)).await?;
                 return Ok(Some(Ended::Cut));
             }
-            Some(FaultAction::CutBefore) | None => {}
+            Some(FaultAction::CutBefore | FaultAction::Late(_)) | None => {}
         }
         self.write(chunks).await?;
         Ok(None)

@@ -19,6 +19,9 @@ pub enum FaultAction {
     CutAfterBytes(usize),
     /// The answer waits this long (the connection is busy meanwhile).
     Delay(Duration),
+    /// The request waits this long before it is carried out, and so do those behind it on the connection. They
+    /// are carried out even when the client has gone meanwhile: the silent old connection (P2).
+    Late(Duration),
     /// The request is carried out and never answered; the connection stays open and silent.
     Hang,
     /// The answer is sent twice: a broken peer.

@@ -69,6 +69,13 @@ impl Transactions {
         self.known.get(id)
     }
 
+    /// As `transactional.id.expiration.ms` does with ids that had no transaction for that long.
+    pub(crate) fn forget_idle(&mut self) {
+        self.known.retain(|_, transaction| {
+            matches!(transaction.phase, Phase::Ongoing | Phase::Preparing { .. })
+        });
+    }
+
     pub(crate) fn forget_topic(&mut self, name: &str) {
         for transaction in self.known.values_mut() {
             transaction.partitions.retain(|(topic, _)| topic != name);

@@ -304,4 +304,6 @@ impl Lane {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

@@ -7,6 +7,12 @@
 //! can show it (P16). Then the last of our headers says what has to be sent again, from sequence 0 of the new
 //! epoch. Raising the epoch without the fence would double records (P2).
 //!
+//! The fence only holds for the producer id that its marker carries. The coordinator may answer with *another* id than the
+//! lane's records have: it forgets a transactional id that had no transaction for a week
+//! (`transactional.id.expiration.ms`), an epoch may be used up, transactional ids may be forbidden now or have been until now.
+//! Then the former id is fenced by a marker by hand (WriteTxnMarkers, which few users may write), or else we wait longer
+//! than an unanswered request can live.
+//!
 //! The tail is read with ListOffsets latest, naming the leader epoch, and Fetch up to it. DescribeProducers is
 //! not asked: what it shows may vanish with the next failover (P15).
 
@@ -50,9 +56,9 @@ pub(crate) struct Opening {
 pub(crate) enum Fence {
     /// Nobody can have written before: none was needed.
     NotNeeded,
-    /// The marker of our epoch is in the log.
-    Marker,
-    /// Transactional ids are forbidden: we waited longer than a request lives.
+    /// The marker of this epoch is in the log below the high watermark.
+    Marker(ProducerIdentity),
+    /// The lane's former producer cannot be fenced off: we waited longer than a request lives.
     Hold,
 }
 
@@ -98,20 +104,37 @@ impl Opening {
                 acked: self.acked.target_next,
             });
         }
-        let is_untouched = !self.is_dirty
-            && (identity.producer_epoch == 0
-                || (!self.epochs.is_empty() && end == self.acked.target_next.0));
-        let fence = match (is_untouched, is_transactional) {
-            (true, _) => Fence::NotNeeded,
-            (false, true) => self.fence(client, identity).await?,
-            (false, false) => {
-                sleep(HOLD).await;
-                Fence::Hold
-            }
-        };
-        let tail = self.tail(client, identity, end, fence).await?;
+        let fence = self.guard(client, identity, is_transactional, end).await?;
+        let tail = self.tail(client, end, fence).await?;
         let ProducerIdentity { producer_id, producer_epoch, .. } = identity;
         Ok((Recovered { producer_id, producer_epoch, tail }, fence))
+    }
+
+    /// Makes sure that nothing of an earlier epoch can still be appended.
+    async fn guard(
+        &self,
+        client: &Client,
+        identity: ProducerIdentity,
+        is_transactional: bool,
+        end: i64,
+    ) -> Result<Fence, OpenError> {
+        let former = self.epochs.last();
+        let is_untouched = !self.is_dirty
+            && (identity.producer_epoch == 0
+                || (former.is_some() && end == self.acked.target_next.0));
+        if is_untouched {
+            return Ok(Fence::NotNeeded);
+        }
+        match former {
+            Some(former) if former.producer_id != identity.producer_id => {
+                self.fence_by_hand(client, former).await
+            }
+            _ if is_transactional => self.fence(client, identity).await,
+            _ => {
+                sleep(HOLD).await;
+                Ok(Fence::Hold)
+            }
+        }
     }
 
     /// A producer id under the lane's transactional id, or a plain one where those are forbidden.
@@ -136,7 +159,24 @@ impl Opening {
             return Err(OpenError::Code { target: self.target.clone(), code });
         }
         client.end_txn(&self.transactional_id, identity, false).await?;
-        Ok(Fence::Marker)
+        Ok(Fence::Marker(identity))
+    }
+
+    /// Shuts the lane's former producer out, whose id we were not given again: by a marker where the cluster lets us
+    /// write one, else by waiting.
+    async fn fence_by_hand(&self, client: &Client, former: &EpochBase) -> Result<Fence, OpenError> {
+        if let Some(producer_epoch) = former.producer_epoch.checked_add(1) {
+            let raised = ProducerIdentity { producer_id: former.producer_id, producer_epoch };
+            let partitions = vec![self.target.clone()];
+            let answers = client.write_abort_markers(raised, partitions).await;
+            if let Ok(answers) = answers
+                && answers.into_values().all(|answer| answer.is_ok())
+            {
+                return Ok(Fence::Marker(raised));
+            }
+        }
+        sleep(HOLD).await;
+        Ok(Fence::Hold)
     }
 
     /// The committed end of the target partition. Read uncommitted: else a foreign open transaction
@@ -162,7 +202,6 @@ impl Opening {
     async fn tail(
         &self,
         client: &Client,
-        identity: ProducerIdentity,
         end_before: i64,
         fence: Fence,
     ) -> Result<Tail, OpenError> {
@@ -170,12 +209,14 @@ impl Opening {
             if self.acked.target_next.0 >= 0 { self.acked.target_next.0 } else { end_before };
         let start = TailStart { ordinal: self.acked.ordinal, target: TargetOffset(from) };
         let mut epochs = self.epochs.clone();
-        // The marker's epoch; no data of it can be there yet.
-        epochs.push(EpochBase {
-            producer_id: identity.producer_id,
-            producer_epoch: identity.producer_epoch,
-            ordinal_base: Ordinal(i64::MAX),
-        });
+        if let Fence::Marker(identity) = fence {
+            // The marker's epoch; no data of it can be there yet.
+            epochs.push(EpochBase {
+                producer_id: identity.producer_id,
+                producer_epoch: identity.producer_epoch,
+                ordinal_base: Ordinal(i64::MAX),
+            });
+        }
         let deadline = Instant::now() + MARKER_TIMEOUT;
         let mut headers = Vec::new();
         let mut pause = Duration::from_millis(5);
@@ -183,7 +224,8 @@ impl Opening {
             let end = self.end(client).await?;
             self.read_headers(client, from, end, &mut headers).await?;
             let tail = read_tail(&headers, &epochs, &self.runs, start);
-            if fence != Fence::Marker || tail.marker_seen {
+            let Fence::Marker(identity) = fence else { return Ok(tail) };
+            if tail.marker_seen {
                 return Ok(tail);
             }
             if Instant::now() >= deadline {

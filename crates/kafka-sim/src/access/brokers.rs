@@ -108,6 +108,12 @@ impl Cluster {
         self.state().faults.refuse_produce(topic, partition, code, times);
     }
 
+    /// Forgets all transactional ids without an open transaction, as the coordinator does after
+    /// `transactional.id.expiration.ms` (7 days): the next InitProducerId answers a new producer id.
+    pub fn expire_transactional_ids(&self) {
+        self.state().transactions.forget_idle();
+    }
+
     /// Takes all faults back.
     pub fn clear_faults(&self) {
         self.state().faults.clear();

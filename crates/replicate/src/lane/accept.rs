@@ -191,6 +191,7 @@ impl Lane {
     pub(super) fn advance_position(&mut self) {
         if !self.has_unsent_or_sent() && self.phase != Phase::Stopped {
             self.acked.source_next = self.acked.source_next.max(self.position);
+            self.map.advance(self.acked.source_next, self.acked.target_next);
             self.status.set_position(self.acked.source_next.0);
         }
     }

@@ -89,6 +89,7 @@ impl Lane {
             target_next,
         };
         self.runs.prune(outgoing.end().plus(-1));
+        self.map.advance(outgoing.source_next, target_next);
         self.advance_position();
         self.status.set_position(self.acked.source_next.0);
         let records = u64::try_from(outgoing.count).unwrap_or(0);

@@ -424,7 +424,7 @@ impl Worker {
                         topic: topic.clone(),
                         partition,
                         guarantee: "waited longer than an unanswered request can live, then asked the target's log",
-                        cause: "the target forbids transactional ids, so older requests cannot be fenced off".to_owned(),
+                        cause: "the lane's former producer id is not ours to fence off: the target forbids transactional ids, or has forgotten this one".to_owned(),
                     });
                 }
                 if was_dirty {
@@ -435,7 +435,7 @@ impl Worker {
                         partition,
                         offset: after.source_next.0,
                         target_offset: after.target_next.0,
-                        fenced: fence == Fence::Marker,
+                        fenced: matches!(fence, Fence::Marker(_)),
                         found_count: after.ordinal.since(before.ordinal),
                     });
                 }
