@@ -119,7 +119,21 @@ impl Oracle {
     /// # Errors
     /// When a JDK or the jars are missing, or the source does not compile.
     pub fn start(release: Release, bootstrap: &str, properties: &[(&str, &str)]) -> Result<Self> {
-        let source = workspace::root().join("tests").join("java").join("Oracle.java");
+        let bootstrap = format!("bootstrap.servers={bootstrap}");
+        let properties = properties.iter().map(|(name, value)| format!("{name}={value}"));
+        Self::program(
+            release,
+            "Oracle",
+            &[bootstrap].into_iter().chain(properties).collect::<Vec<_>>(),
+        )
+    }
+
+    /// Another program of `tests/java` that talks as the oracle does: commands by lines, [`Self::call`].
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn program(release: Release, class: &str, arguments: &[String]) -> Result<Self> {
+        let source = workspace::root().join("tests").join("java").join(format!("{class}.java"));
         let classes = compile(release, &source)?;
         let errors = tempfile::tempfile()?;
         let mut process = Command::new(workspace::jdk_tool("java"))
@@ -131,9 +145,8 @@ impl Oracle {
                 "-cp",
             ])
             .arg(format!("{}:{}", classes.display(), class_path(release)?))
-            .arg("Oracle")
-            .arg(format!("bootstrap.servers={bootstrap}"))
-            .args(properties.iter().map(|(name, value)| format!("{name}={value}")))
+            .arg(class)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(errors.try_clone()?)

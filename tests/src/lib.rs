@@ -11,6 +11,7 @@
     )
 )]
 
+pub mod campaign;
 pub mod java;
 pub mod segments;
 

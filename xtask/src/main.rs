@@ -66,6 +66,13 @@ enum Verb {
     /// The yardstick of `bench`.
     #[command(hide = true)]
     Relay { source: std::net::SocketAddr, target: std::net::SocketAddr },
+    /// Break everything that can break around a running sync, for as long as one likes (needs a JDK and Maven).
+    #[command(disable_help_flag = true)]
+    Campaign {
+        /// Arguments of the campaign; `--help` shows them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Build the static binary and prove that it is one.
     Dist,
     /// Fetch or start a real Kafka release (needs a JDK and Maven).
@@ -92,6 +99,7 @@ fn main() -> ExitCode {
         Verb::Golden { releases } => golden::run(&releases),
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Relay { source, target } => bench::relay(source, target),
+        Verb::Campaign { arguments } => testing::campaign(&arguments),
         Verb::Dist => dist::run().map(drop),
         Verb::Kafka(verb) => kafka_command::run(verb),
         Verb::Schema { check } => xtask::schema::run(check),

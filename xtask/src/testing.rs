@@ -1,7 +1,7 @@
 //! `cargo xtask test` and `cargo xtask integration`.
 
 use crate::dist;
-use crate::run::{Tally, read, tests};
+use crate::run::{Tally, check, read, tests};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -38,6 +38,14 @@ pub(crate) fn integration(filters: &[String], threads: usize) -> Result<Tally> {
     let mut command = Command::new(program);
     command.current_dir(root().join("tests")).env("KFERRY_BIN", binary).arg("--exact").args(names);
     tests(command.arg(format!("--test-threads={threads}")), INTEGRATION_TIMEOUT)
+}
+
+/// Runs the campaign of the tests crate with the binary that `dist` builds, or `KFERRY_BIN`.
+pub(crate) fn campaign(arguments: &[String]) -> Result<()> {
+    fetch(Release::V4_2_0)?;
+    let binary = dist::binary_under_test()?;
+    let run = ["run", "--quiet", "--locked", "--package", "tests", "--bin", "campaign", "--"];
+    check(cargo().args(run).args(arguments).env("KFERRY_BIN", binary))
 }
 
 /// Builds the tests crate as part of the whole workspace, which keeps the features of all dependencies as `test` has
