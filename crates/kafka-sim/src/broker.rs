@@ -4,6 +4,7 @@
 //! written (P11), and goes on serving what has arrived after the client went away (P2).
 
 use std::io::{self, IoSlice};
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_wire::frame::{FrameLimits, LENGTH_BYTES, bytes_wanted, next_frame};
@@ -46,8 +47,9 @@ where
         .brokers
         .get(&broker)
         .filter(|found| found.up)
-        .map(|found| (found.cuts.subscribe(), found.paused.subscribe()));
-    let Some((mut cuts, mut paused)) = watches else { return true };
+        .map(|found| (found.cuts.clone(), found.paused.clone()));
+    let Some((cuts, paused)) = watches else { return true };
+    let cut_count = cuts.get();
     let mut connection = Connection {
         limits: FrameLimits { frame_bytes_max: cluster.config().request_bytes_max },
         peer: Peer::new(cluster, broker, listener),
@@ -58,17 +60,16 @@ where
     let work = async {
         loop {
             let Some(frame) = connection.read_frame().await? else { return Ok(Ended::ByPeer) };
-            if paused.wait_for(|paused| !paused).await.is_err() {
-                return Ok(Ended::Cut);
-            }
+            paused.wait_for(|paused| !paused).await;
             if let Some(ended) = connection.answer(frame).await? {
                 return Ok::<_, io::Error>(ended);
             }
         }
     };
     tokio::select! {
+        biased;
         ended = work => matches!(ended, Ok(Ended::Cut)),
-        _ = cuts.changed() => true,
+        () = cuts.wait_for(|count| count != cut_count) => true,
     }
 }
 
@@ -112,6 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
 
     /// Carries out one request and answers it. `Some` when the connection ends here.
     async fn answer(&mut self, frame: Bytes) -> io::Result<Option<Ended>> {
+        self.lie().await;
         let fault = self.fault(&frame);
         if fault == Some(FaultAction::CutBefore) {
             return Ok(Some(Ended::Cut));
@@ -124,6 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             Reply::Nothing => return Ok(None),
             Reply::Close => return Ok(Some(Ended::ByPeer)),
         };
+        self.lie().await;
         match fault {
             Some(FaultAction::LoseAnswer) => return Ok(Some(Ended::Cut)),
             Some(FaultAction::Hang) => std::future::pending().await,
@@ -137,6 +140,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
         self.write(chunks).await?;
         Ok(None)
+    }
+
+    /// Lets a request or an answer lie for a while.
+    async fn lie(&self) {
+        let millis = self.peer.cluster.config().service_time_max.as_millis();
+        let Ok(millis @ 1..) = u64::try_from(millis) else { return };
+        let drawn = self.peer.cluster.state().random.u64(0..=millis);
+        if drawn > 0 {
+            tokio::time::sleep(Duration::from_millis(drawn)).await;
+        }
     }
 
     fn fault(&self, frame: &Bytes) -> Option<FaultAction> {

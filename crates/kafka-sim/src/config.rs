@@ -39,6 +39,9 @@ pub struct ClusterConfig {
     pub leader_delay: Duration,
     /// How long partitions of a killed broker stay without a leader.
     pub election_delay: Duration,
+    /// How long a request may lie before it is looked at, and its answer before it is sent; how long each time
+    /// is drawn from the seed. Requests behind it on the connection wait as well (P11).
+    pub service_time_max: Duration,
     /// `producer.id.expiration.ms`; `None`: one day from 3.9 on, seven days before (P3).
     pub producer_expiry_ms: Option<i64>,
     /// `producer.id.expiration.check.interval.ms`.
@@ -81,6 +84,7 @@ impl Default for ClusterConfig {
             delete_delay: Duration::ZERO,
             leader_delay: Duration::ZERO,
             election_delay: Duration::ZERO,
+            service_time_max: Duration::ZERO,
             producer_expiry_ms: None,
             producer_expiry_check_ms: 600_000,
             partition_bytes_max: None,

@@ -25,6 +25,7 @@ mod permissions;
 mod producer_state;
 mod release;
 mod sasl;
+mod signal;
 mod state;
 mod topic_config;
 mod transactions;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use kafka_client::BrokerAddress;
 use kafka_wire::{ErrorCode, Uuid};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config::ClusterConfig;
@@ -16,6 +15,7 @@ use crate::fetch_sessions::FetchSessions;
 use crate::groups::Groups;
 use crate::partition::{Expiry, Partition};
 use crate::permissions::Permissions;
+use crate::signal::Signal;
 use crate::topic_config::{LogSettings, Overrides};
 use crate::transactions::Transactions;
 
@@ -33,9 +33,9 @@ pub(crate) struct Broker {
     pub(crate) rack: Option<String>,
     pub(crate) up: bool,
     /// A paused broker keeps its connections and answers nothing (SIGSTOP).
-    pub(crate) paused: watch::Sender<bool>,
+    pub(crate) paused: Signal<bool>,
     /// Raised to cut every connection made before.
-    pub(crate) cuts: watch::Sender<u64>,
+    pub(crate) cuts: Signal<u64>,
     pub(crate) sessions: FetchSessions,
     producer_ids: std::ops::Range<i64>,
 }
@@ -279,7 +279,7 @@ impl State {
     pub(crate) fn start_broker(&mut self, id: i32, now_ms: i64, expiry: Expiry) {
         let Some(broker) = self.brokers.get_mut(&id) else { return };
         broker.up = true;
-        broker.paused.send_replace(false);
+        broker.paused.update(|paused| *paused = false);
         for partition in self.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
             if partition.replicas.contains(&id) && !partition.isr.contains(&id) {
                 partition.isr.push(id);
@@ -309,14 +309,14 @@ impl Broker {
             tcp: None,
             rack: None,
             up: true,
-            paused: watch::Sender::new(false),
-            cuts: watch::Sender::new(0),
+            paused: Signal::new(false),
+            cuts: Signal::new(0),
             sessions: FetchSessions::default(),
             producer_ids: 0..0,
         }
     }
 
     pub(crate) fn cut_connections(&self) {
-        self.cuts.send_modify(|cuts| *cuts += 1);
+        self.cuts.update(|cuts| *cuts += 1);
     }
 }

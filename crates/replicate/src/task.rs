@@ -176,6 +176,7 @@ impl Running {
     async fn run(mut self) -> Result<TaskReport, TaskError> {
         let shutdown = self.task.shutdown.clone();
         let first = tokio::select! {
+            biased;
             () = shutdown.cancelled() => None,
             topics = self.topics.initial() => Some(topics?),
         };
@@ -184,6 +185,7 @@ impl Running {
             Some(topics) => {
                 self.note_topics(&topics);
                 tokio::select! {
+                    biased;
                     () = shutdown.cancelled() => true,
                     result = self.copy(topics) => result?,
                 }
@@ -213,6 +215,7 @@ impl Running {
                 return Ok(false);
             }
             tokio::select! {
+                biased;
                 () = changed => {}
                 _ = progress.tick() => self.publish(),
                 Some(ended) = self.running.join_next() => worker_ended(ended)?,

@@ -1,7 +1,7 @@
 //! Open connections: one shared per broker, and a pause after a failed attempt.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -21,7 +21,7 @@ const BOOTSTRAP: i32 = -1;
 #[derive(Debug)]
 pub(super) struct Pool {
     connector: Arc<dyn Connector>,
-    slots: Mutex<HashMap<i32, Arc<Slot>>>,
+    slots: Mutex<BTreeMap<i32, Arc<Slot>>>,
 }
 
 /// What is known about the way to one broker.
@@ -120,7 +120,7 @@ impl Pool {
     }
 
     pub(super) fn close(&self) {
-        for (_, slot) in self.lock().drain() {
+        for slot in std::mem::take(&mut *self.lock()).into_values() {
             if let Some(connection) = slot.open_one() {
                 connection.close();
             }
@@ -148,7 +148,7 @@ impl Pool {
         Arc::clone(self.lock().entry(broker_id).or_default())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i32, Arc<Slot>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<i32, Arc<Slot>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -29,7 +29,7 @@ impl Cluster {
     /// Lets a broker sleep (connections stay, nothing is answered) or wake up.
     pub fn pause_broker(&self, id: i32, paused: bool) {
         if let Some(broker) = self.state().brokers.get(&id) {
-            broker.paused.send_replace(paused);
+            broker.paused.update(|known| *known = paused);
         }
     }
 

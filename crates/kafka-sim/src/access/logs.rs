@@ -134,6 +134,14 @@ impl Cluster {
         self.with(topic, partition, |found| found.log.end_offset())
     }
 
+    /// The end of what all in-sync replicas have: readers see nothing behind it, and a failover loses nothing before it.
+    ///
+    /// # Errors
+    /// [`AccessError::Unknown`].
+    pub fn high_watermark(&self, topic: &str, partition: i32) -> Result<i64, AccessError> {
+        self.with(topic, partition, |found| found.high_watermark())
+    }
+
     /// What readers of committed data may read up to.
     ///
     /// # Errors
