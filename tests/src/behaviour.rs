@@ -63,6 +63,7 @@ macro_rules! behaviours {
 
 behaviours!(
     configs::configs_are_read_and_changed,
+    fence::a_marker_by_hand_fences_the_old_epoch,
     fence::empty_transaction_fences_the_old_epoch,
     fetch::diverging_epoch_shows_truncation,
     fetch::leader_epochs_are_checked,

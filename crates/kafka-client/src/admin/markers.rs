@@ -24,7 +24,8 @@ impl Client {
     /// marker of the epoch that is already in force changes nothing.
     ///
     /// # Errors
-    /// When no leader answers within `retry_time_max`; otherwise each partition has its own code.
+    /// [`ClientError::Unsupported`] on 0.11 and 1.1, whose only version is 0. When no leader answers within
+    /// `retry_time_max`; otherwise each partition has its own code.
     /// # Source
     /// KIP-98; `WriteTxnMarkersRequest` in Apache Kafka.
     pub async fn write_abort_markers(
