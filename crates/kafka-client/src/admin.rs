@@ -3,6 +3,7 @@
 mod cluster;
 mod config_types;
 mod configs;
+mod group_batches;
 mod groups;
 mod leader_epochs;
 mod list_offsets;
@@ -27,7 +28,7 @@ pub use self::{
     leader_epochs::EpochEnd,
     list_offsets::{ListedOffset, OffsetSpec},
     offset_commit::OffsetToCommit,
-    offset_fetch::CommittedOffset,
+    offset_fetch::{Committed, CommittedOffset},
     producers::ActiveProducer,
     topics::NewTopic,
     transactions::ProducerIdentity,

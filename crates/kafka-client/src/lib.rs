@@ -19,7 +19,7 @@ mod types;
 pub use self::{
     address::{AddressError, BrokerAddress},
     admin::{
-        ActiveProducer, ClusterDescription, CommittedOffset, ConfigChange, ConfigEntry,
+        ActiveProducer, ClusterDescription, Committed, CommittedOffset, ConfigChange, ConfigEntry,
         ConfigSource, DescribedGroup, EpochEnd, GroupMember, ListedGroup, ListedOffset, NewTopic,
         OffsetSpec, OffsetToCommit, ProducerIdentity,
     },

@@ -15,12 +15,12 @@ use kafka_wire::{
 
 use super::{group_id, topic_name};
 use crate::{
-    CallOptions, Client, ClientError, CoordinatorKind, TopicPartition,
-    client::route::{Repeat, Target, by_topic, whole},
+    CallOptions, Client, ClientError, CoordinatorKind, TopicError, TopicPartition,
+    client::route::{Repeat, Target, by_topic},
 };
 
 /// From this version on one request asks about several groups (KIP-709).
-const BATCHED_VERSION: i16 = 8;
+pub(super) const BATCHED_VERSION: i16 = 8;
 /// From this version on pending transactional commits can be waited for (KIP-447).
 const STABLE_VERSION: i16 = 7;
 
@@ -35,7 +35,8 @@ pub struct CommittedOffset {
     pub metadata: Option<String>,
 }
 
-type Committed = BTreeMap<TopicPartition, Result<CommittedOffset, ErrorCode>>;
+/// What a group has committed, partition by partition.
+pub type Committed = BTreeMap<TopicPartition, Result<CommittedOffset, ErrorCode>>;
 
 impl Client {
     /// Committed offsets of a group: of these partitions, or of all for which it has any.
@@ -72,11 +73,19 @@ impl Client {
                 verdict,
             )
             .await?;
-        if version >= BATCHED_VERSION { batched(response, group) } else { single(response, group) }
+        let mut response = response;
+        let answer = if version >= BATCHED_VERSION {
+            batched(&mut response, group)
+        } else {
+            single(response)
+        };
+        answer.map_err(|error| {
+            ClientError::of_code(ApiKey::OffsetFetch, group, error.code, error.message.as_deref())
+        })
     }
 }
 
-fn request(
+pub(super) fn request(
     group: &str,
     topics: Option<&[(String, Vec<i32>)]>,
     require_stable: bool,
@@ -138,8 +147,20 @@ fn verdict(response: &OffsetFetchResponse) -> ErrorCode {
         .unwrap_or(ErrorCode::NONE)
 }
 
-fn single(response: OffsetFetchResponse, group: &str) -> Result<Committed, ClientError> {
-    whole(ApiKey::OffsetFetch, group, response.error_code, None)?;
+/// The question for everything that these groups have committed; v8 and above.
+pub(super) fn requests_all(groups: &[String], require_stable: bool) -> OffsetFetchRequest {
+    let groups = groups
+        .iter()
+        .map(|group| {
+            OffsetFetchRequestGroup::default().with_group_id(group_id(group)).with_topics(None)
+        })
+        .collect();
+    OffsetFetchRequest::default().with_groups(groups).with_require_stable(require_stable)
+}
+
+/// The answer of a version that knows one group.
+pub(super) fn single(response: OffsetFetchResponse) -> Result<Committed, TopicError> {
+    TopicError::check(response.error_code, None)?;
     let mut found = Committed::new();
     for topic in response.topics {
         for p in topic.partitions {
@@ -153,14 +174,20 @@ fn single(response: OffsetFetchResponse, group: &str) -> Result<Committed, Clien
     Ok(found)
 }
 
-fn batched(response: OffsetFetchResponse, group: &str) -> Result<Committed, ClientError> {
-    let missing = || ClientError::Incomplete { api: ApiKey::OffsetFetch, about: group.to_owned() };
-    let answer = response
-        .groups
-        .into_iter()
-        .find(|answer| &**answer.group_id == group)
-        .ok_or_else(missing)?;
-    whole(ApiKey::OffsetFetch, group, answer.error_code, None)?;
+/// The answer for `group`, taken out of `response`.
+pub(super) fn batched(
+    response: &mut OffsetFetchResponse,
+    group: &str,
+) -> Result<Committed, TopicError> {
+    let at =
+        response.groups.iter().position(|answer| &**answer.group_id == group).ok_or_else(|| {
+            TopicError {
+                code: ErrorCode::UNKNOWN_SERVER_ERROR,
+                message: Some("the answer says nothing about the group".into()),
+            }
+        })?;
+    let answer = response.groups.swap_remove(at);
+    TopicError::check(answer.error_code, None)?;
     let mut found = Committed::new();
     for topic in answer.topics {
         for p in topic.partitions {

@@ -69,6 +69,16 @@ impl Client {
         self.inner.coordinators.forget(kind, key);
     }
 
+    /// The coordinator as it was found last.
+    pub(crate) fn known_coordinator(&self, kind: CoordinatorKind, key: &str) -> Option<i32> {
+        self.inner.coordinators.get(kind, key)
+    }
+
+    /// Remembers a coordinator that was found among many.
+    pub(crate) fn remember_coordinator(&self, kind: CoordinatorKind, key: &str, broker_id: i32) {
+        self.inner.coordinators.put(kind, key, broker_id);
+    }
+
     /// Forgets the controller: it answered NOT_CONTROLLER, or cannot be reached.
     pub(crate) fn forget_controller(&self) {
         self.inner.cache.forget_controller();
