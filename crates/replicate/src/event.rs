@@ -4,6 +4,7 @@
 //! and what we did; and [`Event::cure`] says what an operator can do. Serialised with the tag `event` in
 //! snake_case, it is one line of `--output json`.
 
+mod group_text;
 mod text;
 
 use std::ops::Range;
@@ -109,6 +110,19 @@ pub enum FidelityCause {
     TargetRecompresses,
     /// The target compacts, the source does not (BF-8).
     TargetCompacts,
+}
+
+/// Why a consumer group on the target is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TakeOver {
+    /// It has members.
+    Members,
+    /// Its offset is not what this task wrote.
+    Moved,
+    /// When the task met the group, its offset lay already beyond where the source's would put it.
+    Ahead,
 }
 
 /// Something that happened in a task.
@@ -469,6 +483,148 @@ pub enum Event {
         /// Why it is not the usual one.
         cause: String,
     },
+    /// A consumer group was made known on the target.
+    GroupCreated {
+        /// The task.
+        task: TaskName,
+        /// The group.
+        group: String,
+        /// Partitions for which it has a commit now, those without a position included.
+        partition_count: usize,
+    },
+    /// A group that stood on the target before this task met it was moved to where the source's offset belongs.
+    GroupAdopted {
+        /// The task.
+        task: TaskName,
+        /// The group.
+        group: String,
+        /// Topic on the source of the first partition that was moved.
+        topic: String,
+        /// Its partition.
+        partition: i32,
+        /// The target offset that it had.
+        former_offset: i64,
+        /// The target offset that it has now.
+        target_offset: i64,
+    },
+    /// Somebody else has the group on the target: it is left alone until that ends. Told once.
+    GroupTakenOver {
+        /// The task.
+        task: TaskName,
+        /// The group.
+        group: String,
+        /// Topic on the source, when it is about one partition.
+        topic: Option<String>,
+        /// Its partition.
+        partition: Option<i32>,
+        /// The target offset that this task wrote or would write; −1 for none.
+        written: i64,
+        /// The target offset that was found; −1 for none.
+        found: i64,
+        /// How it was noticed.
+        reason: TakeOver,
+    },
+    /// A group that was taken over is followed again.
+    GroupReturned {
+        /// The task.
+        task: TaskName,
+        /// The group.
+        group: String,
+    },
+    /// The source's group went back; the target's follows.
+    GroupRewound {
+        /// The task.
+        task: TaskName,
+        /// The group.
+        group: String,
+        /// Topic on the source.
+        topic: String,
+        /// Partition on the source.
+        partition: i32,
+        /// Source offset before.
+        from: i64,
+        /// Source offset now.
+        to: i64,
+    },
+    /// The source no longer has the group; the target's is kept as it is.
+    GroupDeleted {
+        /// The task.
+        task: TaskName,
+        /// The group.
+        group: String,
+    },
+    /// A group stands before the range of which this task knows where it lies on the target: nothing is guessed.
+    GroupBeforeMap {
+        /// The task.
+        task: TaskName,
+        /// The group.
+        group: String,
+        /// Topic on the source.
+        topic: String,
+        /// Partition on the source.
+        partition: i32,
+        /// The group's offset on the source.
+        offset: i64,
+        /// The source offset from which on offsets are known.
+        valid_from: i64,
+    },
+    /// The target partition held records when this copy began: offsets before its first one are not known there.
+    GroupMapStarted {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Partition on the source.
+        partition: i32,
+        /// The first source offset that is known on the target.
+        offset: i64,
+        /// The target's end at that time, −1 when it did not say.
+        target_offset: i64,
+    },
+    /// Several source partitions share a target partition: offsets of groups cannot be carried over (BF-37).
+    GroupTopicRefused {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Topic on the target.
+        target_topic: String,
+        /// Partitions on the source.
+        source_count: i32,
+        /// Partitions on the target.
+        target_count: i32,
+    },
+    /// A group's offsets were refused by one of the clusters; the other groups go on, and it is tried again.
+    GroupRefused {
+        /// The task.
+        task: TaskName,
+        /// The group.
+        group: String,
+        /// Topic, when it is about one partition.
+        topic: Option<String>,
+        /// Its partition.
+        partition: Option<i32>,
+        /// The broker's answer.
+        cause: String,
+    },
+    /// Groups were not made on the target; others may follow without a further word.
+    GroupsSkipped {
+        /// The task.
+        task: TaskName,
+        /// The first of them.
+        group: String,
+        /// How many at this time.
+        count: usize,
+        /// Why.
+        cause: String,
+    },
+    /// The groups could not be looked at; the next look is the regular one. Told once per interruption.
+    GroupSyncFailed {
+        /// The task.
+        task: TaskName,
+        /// Why.
+        cause: String,
+    },
 }
 
 /// A range as an object with names, since ranges of offsets exclude their end.
@@ -496,6 +652,9 @@ impl Event {
             | Self::ClusterAvailable { .. }
             | Self::BatchRebuilt { .. }
             | Self::LaneStarted { .. }
+            | Self::GroupCreated { .. }
+            | Self::GroupReturned { .. }
+            | Self::GroupRewound { .. }
             | Self::LaneRecovered { .. } => Level::Info,
             Self::ConfigSkipped {
                 reason: ConfigSkipReason::ClusterOnly | ConfigSkipReason::Obsolete,
@@ -506,6 +665,7 @@ impl Event {
             | Self::TopicRecreated { .. }
             | Self::Truncated { .. }
             | Self::RetentionOvertook { .. }
+            | Self::GroupTopicRefused { .. }
             | Self::LaneStopped { .. } => Level::Error,
             _ => Level::Warn,
         }
@@ -541,7 +701,19 @@ impl Event {
             | Self::RetentionOvertook { task, .. }
             | Self::ForeignWrites { task, .. }
             | Self::BatchRebuilt { task, .. }
-            | Self::GuaranteeChanged { task, .. } => task,
+            | Self::GuaranteeChanged { task, .. }
+            | Self::GroupCreated { task, .. }
+            | Self::GroupAdopted { task, .. }
+            | Self::GroupTakenOver { task, .. }
+            | Self::GroupReturned { task, .. }
+            | Self::GroupRewound { task, .. }
+            | Self::GroupDeleted { task, .. }
+            | Self::GroupBeforeMap { task, .. }
+            | Self::GroupMapStarted { task, .. }
+            | Self::GroupTopicRefused { task, .. }
+            | Self::GroupRefused { task, .. }
+            | Self::GroupsSkipped { task, .. }
+            | Self::GroupSyncFailed { task, .. } => task,
         }
     }
 }

@@ -99,6 +99,41 @@ pub struct TopicRecord {
     pub initial_partitions: i32,
 }
 
+/// What a task knows of one consumer group on the target: the ground for telling its own commits from those of others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupRecord {
+    /// The group's id, the same on both clusters.
+    pub group: String,
+    /// Whether it was told that somebody else has the group on the target.
+    pub taken_over: bool,
+    /// Whether it was told that the source no longer has the group.
+    #[serde(default)]
+    pub is_gone: bool,
+    /// What was found or written, by source partition.
+    pub offsets: Vec<GroupOffset>,
+}
+
+/// What a task knows of one offset of a group on the target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupOffset {
+    /// Topic on the source.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// The source offset that was translated last; −1 when nothing was.
+    pub source: i64,
+    /// The target offset that the target acknowledged, or had when the group was met first; −1 for none.
+    pub target: i64,
+    /// Target offsets that were sent and not certainly refused: any of them may be what the target has.
+    pub attempted: Vec<i64>,
+    /// The text committed with it.
+    pub metadata: String,
+    /// Whether this task wrote `target`; otherwise it was there when the group was met first.
+    pub is_ours: bool,
+    /// When it was written, ms since 1970.
+    pub written_ms: i64,
+}
+
 /// Which task and clusters a journal belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskIdentity {
@@ -140,6 +175,8 @@ pub enum JournalWrite {
         /// What it says.
         value: String,
     },
+    /// Puts the record in the place of the group's former one.
+    Group(GroupRecord),
     /// Forgets a lane and its offset map.
     RemoveLane(LaneKey),
 }
@@ -182,6 +219,12 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`JournalError`], also when one record cannot be read.
     fn load_topics(&self) -> JournalFuture<'_, Vec<TopicRecord>>;
+
+    /// All consumer groups, in the order of their ids.
+    ///
+    /// # Errors
+    /// [`JournalError`], also when one record cannot be read.
+    fn load_groups(&self) -> JournalFuture<'_, Vec<GroupRecord>>;
 
     /// A note of the task.
     ///

@@ -12,6 +12,7 @@
 
 mod accept;
 mod settle;
+mod translate;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use kafka_wire::record::{BatchV2, RecordLimits};
 
 pub(crate) use accept::Barrier;
 pub(crate) use settle::Recovered;
+pub(crate) use translate::Translated;
 
 use crate::budget::Lease;
 use crate::journal::{LaneKey, LaneProgress, LaneRecord};

@@ -10,6 +10,7 @@ pub mod journal;
 pub mod spec;
 
 pub mod budget;
+mod groups;
 mod lane;
 pub mod progress;
 mod recover;

@@ -1,6 +1,7 @@
 //! What a task has done so far: counters that lanes update and a snapshot that anybody may read.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -132,6 +133,11 @@ impl LaneStatus {
             .or_default() += 1;
     }
 
+    /// The source's end as its readers see it, −1 while unknown.
+    pub(crate) fn source_end(&self) -> i64 {
+        self.source_end.load(Ordering::Relaxed)
+    }
+
     /// The counters as they stand.
     pub(crate) fn snapshot(&self) -> PartitionProgress {
         let source_end = self.source_end.load(Ordering::Relaxed);
@@ -207,12 +213,112 @@ pub struct TopicProgress {
     pub partitions: Vec<PartitionProgress>,
 }
 
+/// What the sync of a consumer group's offsets is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum GroupState {
+    /// Seen, not decided yet.
+    #[default]
+    Pending,
+    /// The target has what the source has.
+    Synced,
+    /// The source's offset lies beyond what the target has acknowledged; the target keeps the former one until then.
+    Held,
+    /// The group was made known on the target and has no position to carry over.
+    Known,
+    /// The offset lies before the range of which this task knows where it is on the target; nothing was guessed.
+    Unknown,
+    /// The target or the source refuses; the event says why.
+    Refused,
+    /// The target does not have the group and it may not be made there.
+    Skipped,
+    /// Somebody else has the group on the target: it is left alone.
+    TakenOver,
+}
+
+impl fmt::Display for GroupState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "pending",
+            Self::Synced => "synced",
+            Self::Held => "held until its records are copied",
+            Self::Known => "known, without a position",
+            Self::Unknown => "before what is known of the target",
+            Self::Refused => "refused",
+            Self::Skipped => "not made on the target",
+            Self::TakenOver => "taken over",
+        })
+    }
+}
+
+/// One offset of a consumer group, as it stands. Offsets are −1 while unknown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct GroupPartitionProgress {
+    /// The source topic.
+    pub topic: String,
+    /// The source partition.
+    pub partition: i32,
+    /// What the group has committed on the source.
+    pub source_offset: i64,
+    /// What this task has committed on the target.
+    pub target_offset: i64,
+    /// Records that the group has not read on the source.
+    pub lag_records: i64,
+    /// What its sync is doing.
+    pub state: GroupState,
+}
+
+/// The offsets of one consumer group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct GroupProgress {
+    /// The group's id, the same on both clusters.
+    pub group: String,
+    /// What its sync is doing: the least happy state of its partitions.
+    pub state: GroupState,
+    /// Records that the group has not read on the source.
+    pub lag_records: i64,
+    /// One entry per source partition in scope.
+    pub partitions: Vec<GroupPartitionProgress>,
+}
+
+impl GroupProgress {
+    /// A group with the given state, or else the least happy one of its partitions.
+    pub(crate) fn new(
+        group: String,
+        state: Option<GroupState>,
+        partitions: Vec<GroupPartitionProgress>,
+    ) -> Self {
+        let worst = partitions.iter().map(|partition| partition.state).max().unwrap_or_default();
+        let lag_records = partitions.iter().map(|partition| partition.lag_records).sum();
+        Self { group, state: state.unwrap_or(worst), lag_records, partitions }
+    }
+}
+
+impl GroupPartitionProgress {
+    pub(crate) fn new(
+        topic: String,
+        partition: i32,
+        offsets: (i64, i64),
+        lag_records: i64,
+        state: GroupState,
+    ) -> Self {
+        let (source_offset, target_offset) = offsets;
+        Self { topic, partition, source_offset, target_offset, lag_records, state }
+    }
+}
+
 /// A task's copy, as it stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Progress {
     /// One entry per topic, by name.
     pub topics: Vec<TopicProgress>,
+    /// One entry per consumer group in scope, by id; empty unless group offsets are synced.
+    #[serde(serialize_with = "as_slice")]
+    pub groups: Arc<Vec<GroupProgress>>,
     /// Sums over all lanes.
     pub total: Totals,
     /// Time since the task started.
@@ -240,13 +346,25 @@ pub struct Totals {
     pub bytes_per_second: f64,
 }
 
+fn as_slice<S: serde::Serializer>(
+    value: &Arc<Vec<GroupProgress>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    value.as_slice().serialize(serializer)
+}
+
 fn as_millis<S: serde::Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(value.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl Progress {
     /// The state of `lanes`, with rates against the snapshot `before`.
-    pub(crate) fn collect(lanes: &[Arc<LaneStatus>], elapsed: Duration, before: &Self) -> Self {
+    pub(crate) fn collect(
+        lanes: &[Arc<LaneStatus>],
+        groups: Arc<Vec<GroupProgress>>,
+        elapsed: Duration,
+        before: &Self,
+    ) -> Self {
         let mut topics: BTreeMap<(&str, &str), Vec<PartitionProgress>> = BTreeMap::new();
         let mut total = Totals::default();
         for lane in lanes {
@@ -277,7 +395,7 @@ impl Progress {
                 }
             })
             .collect();
-        Self { topics, total, elapsed }
+        Self { topics, groups, total, elapsed }
     }
 }
 

@@ -262,6 +262,11 @@ pub struct TaskLimits {
     pub metadata_interval: Duration,
     /// Time between two looks for new topics and partitions.
     pub discovery_interval: Duration,
+    /// Time between two looks at the source's consumer groups; at least 500 ms.
+    pub group_interval: Duration,
+    /// Time after which an unchanged group offset is committed again; must be shorter than the target's
+    /// `offsets.retention.minutes` (BF-32).
+    pub group_keep_alive: Duration,
     /// Bytes of one fetch answer.
     pub fetch_bytes_max: i32,
     /// Bytes of one partition in a fetch answer.
@@ -285,6 +290,8 @@ impl Default for TaskLimits {
             in_flight_bytes_max: 32 << 20,
             metadata_interval: Duration::from_secs(180),
             discovery_interval: Duration::from_secs(10),
+            group_interval: Duration::from_secs(2),
+            group_keep_alive: Duration::from_secs(24 * 3600),
             fetch_bytes_max: 2 << 20,
             fetch_partition_bytes_max: 1 << 20,
             fetch_wait: Duration::from_millis(500),
@@ -309,6 +316,8 @@ pub struct TaskSpec {
     pub start: StartPosition,
     /// On: records of source partition p go to target partition p. Off: to p mod the target's count.
     pub same_partition: bool,
+    /// Whether consumer groups that the target does not have may be made there.
+    pub group_auto_create: bool,
     /// End when the offsets seen at the start are copied.
     pub once: bool,
     /// Bounds and paces.
@@ -325,6 +334,7 @@ impl TaskSpec {
             topics: TopicSelection::default(),
             start: StartPosition::default(),
             same_partition: true,
+            group_auto_create: true,
             once: false,
             limits: TaskLimits::default(),
         }
@@ -363,6 +373,20 @@ impl TaskSpec {
         )?;
         let interval = limits.discovery_interval;
         limit(!interval.is_zero(), "discovery_interval", format!("{interval:?}"), "above 0")?;
+        let interval = limits.group_interval;
+        limit(
+            interval >= Duration::from_millis(500),
+            "group_interval",
+            format!("{interval:?}"),
+            "at least 500 ms",
+        )?;
+        let interval = limits.group_keep_alive;
+        limit(
+            interval >= Duration::from_secs(60),
+            "group_keep_alive",
+            format!("{interval:?}"),
+            "at least 1 min",
+        )?;
         limit(
             limits.fetch_bytes_max > 0,
             "fetch_bytes_max",
@@ -479,5 +503,7 @@ mod tests {
         );
         let text = found(|limits| limits.metadata_interval = Duration::from_secs(4));
         assert_eq!(text, "metadata_interval is 4s, but must be at least 5 s");
+        let text = found(|limits| limits.group_interval = Duration::from_millis(499));
+        assert_eq!(text, "group_interval is 499ms, but must be at least 500 ms");
     }
 }

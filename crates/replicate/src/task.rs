@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_client::{Client, TopicQuery};
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ pub use error::{Role, TaskError};
 
 use crate::budget::ByteBudget;
 use crate::event::{Event, EventSink};
+use crate::groups::{Board, GroupSync, Routes, TopicRoute};
 use crate::journal::{Claim, Journal, JournalError, LaneKey, LaneRecord, TaskIdentity};
 use crate::progress::{LaneState, LaneStatus, Progress};
 use crate::spec::TaskSpec;
@@ -106,6 +107,14 @@ struct Running {
     lanes: Vec<Arc<LaneStatus>>,
     known: BTreeSet<LaneKey>,
     workers: Vec<mpsc::UnboundedSender<Command>>,
+    /// What group sync must know of topics and lanes.
+    routes: Arc<Routes>,
+    /// Where group sync shows its progress.
+    board: Arc<Board>,
+    /// Asks group sync for a last look; none when groups do not travel.
+    last_call: Option<mpsc::UnboundedSender<oneshot::Sender<()>>>,
+    /// Source offsets from which on lanes know where they are on the target, where that is not everywhere.
+    map_starts: BTreeMap<String, i64>,
     running: JoinSet<Result<(), JournalError>>,
     stop_workers: CancellationToken,
     started: Instant,
@@ -133,6 +142,7 @@ impl Running {
         };
         let claim = task.journal.claim(identity).await?;
         let journaled = task.journal.load_lanes().await?;
+        let map_starts = seeds::load_map_starts(task.journal.as_ref()).await?;
         (task.sink)(Event::TaskStarted {
             task: task.spec.name.clone(),
             source_cluster: source.cluster_id.clone(),
@@ -166,6 +176,10 @@ impl Running {
             lanes: Vec::new(),
             known: BTreeSet::new(),
             workers: Vec::new(),
+            routes: Arc::default(),
+            board: Arc::default(),
+            last_call: None,
+            map_starts,
             running: JoinSet::new(),
             stop_workers: CancellationToken::new(),
             started: Instant::now(),
@@ -201,9 +215,7 @@ impl Running {
         if copies_data {
             self.take_up(topics).await?;
         }
-        if self.task.spec.once && !copies_data {
-            return Ok(false);
-        }
+        self.start_groups();
         let limits = self.task.spec.limits.clone();
         let mut discovery = every(limits.discovery_interval);
         let mut schedule = every(limits.metadata_interval);
@@ -212,6 +224,7 @@ impl Running {
             let ctx = Arc::clone(&self.ctx);
             let changed = ctx.changed.notified();
             if self.is_done() {
+                self.finish_groups().await?;
                 return Ok(false);
             }
             tokio::select! {
@@ -239,6 +252,42 @@ impl Running {
 
     fn note_topics(&mut self, topics: &[SyncedTopic]) {
         self.topic_names.extend(topics.iter().map(|topic| topic.source.name.clone()));
+        for topic in topics {
+            let source_count = i32::try_from(topic.source.partitions.len()).unwrap_or(i32::MAX);
+            let target_count = topic.target_partitions;
+            let is_fan_in = !self.task.spec.same_partition && source_count > target_count;
+            let target_topic = topic.target_name.clone();
+            let route = TopicRoute { target_topic, source_count, target_count, is_fan_in };
+            self.routes.set_topic(&topic.source.name, route);
+        }
+    }
+
+    /// Starts group sync beside the workers, if groups travel.
+    fn start_groups(&mut self) {
+        let Task { spec, source, target, journal, sink, .. } = &self.task;
+        let clients = (source.clone(), target.clone());
+        let (routes, board) = (Arc::clone(&self.routes), Arc::clone(&self.board));
+        let sync =
+            GroupSync::new(spec, clients, Arc::clone(journal), routes, board, Arc::clone(sink));
+        if let Some(sync) = sync {
+            let (last_call, calls) = mpsc::unbounded_channel();
+            self.last_call = Some(last_call);
+            self.running.spawn(sync.run(calls, self.stop_workers.clone()));
+        }
+    }
+
+    /// Everything is copied: groups are carried over once more.
+    async fn finish_groups(&mut self) -> Result<(), TaskError> {
+        let Some(last_call) = &self.last_call else { return Ok(()) };
+        let (reply, mut done) = oneshot::channel();
+        // Group sync that is gone has failed; its error comes by `join_next`.
+        let _ = last_call.send(reply);
+        loop {
+            tokio::select! {
+                _ = &mut done => return Ok(()),
+                Some(ended) = self.running.join_next() => worker_ended(ended)?,
+            }
+        }
     }
 
     /// Whether nothing is left to do: only ever with `once`.
@@ -261,19 +310,24 @@ impl Running {
         let wanted = total.min(self.task.spec.limits.concurrency_max).min(cores);
         while self.workers.len() < wanted {
             let (commands, inbox) = mpsc::unbounded_channel();
+            self.routes.add_worker(commands.clone());
             self.workers.push(commands);
             self.running
                 .spawn(Worker::new(Arc::clone(&self.ctx)).run(inbox, self.stop_workers.clone()));
         }
         let count = self.workers.len();
-        let mut shares: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
-        for seed in seeds {
-            shares[self.lanes.len() % count].push(seed.0);
-            self.lanes.push(seed.1);
+        let mut shares: Vec<(Vec<_>, Vec<_>)> = (0..count).map(|_| Default::default()).collect();
+        for (seed, status) in seeds {
+            let valid_from = self.map_starts.get(&seeds::map_start_name(&status.key)).copied();
+            let (seeds, statuses) = &mut shares[self.lanes.len() % count];
+            seeds.push(seed);
+            statuses.push((Arc::clone(&status), valid_from));
+            self.lanes.push(status);
         }
-        for (worker, share) in self.workers.iter().zip(shares) {
+        for (worker, (seeds, statuses)) in shares.into_iter().enumerate() {
             // A worker that is gone has failed; its error comes by `join_next`.
-            let _ = worker.send(Command::Add(share));
+            let _ = self.workers[worker].send(Command::Add(seeds));
+            self.routes.add_lanes(worker, statuses);
         }
         self.publish();
         Ok(())
@@ -281,7 +335,8 @@ impl Running {
 
     fn publish(&self) {
         let before = Arc::clone(&self.task.progress.borrow());
-        let progress = Progress::collect(&self.lanes, self.started.elapsed(), &before);
+        let progress =
+            Progress::collect(&self.lanes, self.board.read(), self.started.elapsed(), &before);
         self.task.progress.send_replace(Arc::new(progress));
     }
 

@@ -330,7 +330,7 @@ impl TopicSync {
                 Step::Refuse(reason) => self.skip(&topic.name, target_name, reason),
             }
         }
-        let made: BTreeMap<_, _> = creations
+        let mut made: BTreeMap<_, _> = creations
             .iter()
             .map(|creation| (creation.new.name.clone(), creation.new.partitions))
             .chain(growths.iter().map(|growth| (growth.target_name.clone(), growth.to)))
@@ -339,7 +339,9 @@ impl TopicSync {
         for refused in self.creator.create(&self.target, creations, patience, &self.tell).await {
             self.skip(&refused.topic, &refused.target_name, refused.reason);
         }
-        self.grow(growths).await;
+        for target_name in self.grow(growths).await {
+            made.remove(&target_name);
+        }
         let alive: Vec<_> =
             wanted.into_iter().filter(|(topic, _)| !self.skipped.contains(&topic.name)).collect();
         let found = self.wait_until_led(&alive, made).await?;
@@ -398,10 +400,12 @@ impl TopicSync {
     }
 
     /// Gives target topics the partitions that the source has. Where that cannot be, a topic that already travels goes
-    /// on as it is; another one is left out if its records would lose their partition.
-    async fn grow(&mut self, growths: Vec<Growth>) {
+    /// on as it is; another one is left out if its records would lose their partition. Returns the target topics that
+    /// did not grow.
+    async fn grow(&mut self, growths: Vec<Growth>) -> Vec<String> {
+        let mut refused = Vec::new();
         if growths.is_empty() {
-            return;
+            return refused;
         }
         let asked = growths.iter().map(|growth| (growth.target_name.clone(), growth.to)).collect();
         let answers = self.target.create_partitions(asked, false).await;
@@ -424,7 +428,9 @@ impl TopicSync {
             } else {
                 self.tell.growth_refused(&growth, cause);
             }
+            refused.push(growth.target_name);
         }
+        refused
     }
 
     /// What the target shows of `wanted` when the partitions in `made` (target name, count) have leaders, or when

@@ -9,6 +9,7 @@
 mod books;
 mod leaders;
 mod reading;
+mod translating;
 mod writing;
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,19 +19,20 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use forward::SourceOffset;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use kafka_client::{BrokerConnection, Client, ClientError, ClusterMetadata, FetchSessionError};
 use kafka_wire::messages::FetchResponse;
 use kafka_wire::record::RecordLimits;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::{ByteBudget, Lease};
 use crate::event::{Event, EventSink};
-use crate::journal::{Journal, JournalError};
-use crate::lane::{Barrier, Lane, LaneSeed, Phase, Recovered};
+use crate::journal::{Journal, JournalError, LaneKey};
+use crate::lane::{Barrier, Lane, LaneSeed, Phase, Recovered, Translated};
 use crate::progress::LaneState;
 use crate::recover::{Fence, OpenError, Opening};
 use crate::spec::{TaskLimits, TaskName};
@@ -81,6 +83,11 @@ impl std::fmt::Debug for Sink {
 pub(crate) enum Command {
     /// Take these lanes up.
     Add(Vec<LaneSeed>),
+    /// Say where these source offsets lie on the target; one answer per question, in order.
+    Translate {
+        asked: Vec<(LaneKey, SourceOffset)>,
+        reply: oneshot::Sender<Vec<Option<Translated>>>,
+    },
 }
 
 /// Index of a lane in its worker.
@@ -156,6 +163,10 @@ impl Worker {
                 Some(done) = self.jobs.next() => self.handle(done),
                 command = commands.recv() => match command {
                     Some(Command::Add(seeds)) => self.add(seeds),
+                    // Who asked may have gone away.
+                    Some(Command::Translate { asked, reply }) => {
+                        drop(reply.send(self.translate(&asked)));
+                    }
                     None => break,
                 },
                 _ = flush.tick() => self.flush(),

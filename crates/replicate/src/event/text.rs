@@ -244,8 +244,7 @@ impl Event {
                     "{topic}-{partition}: protection against doubled records is now {guarantee}: {cause}"
                 )
             }
-            // The other events are told above.
-            _ => Ok(()),
+            _ => self.fmt_group(f),
         }
     }
 
@@ -299,7 +298,7 @@ impl Event {
             Self::MetadataSyncFailed { .. } => {
                 "grant DESCRIBE_CONFIGS, DESCRIBE and ALTER_CONFIGS if they are missing"
             }
-            _ => return None,
+            _ => return self.group_cure().map(ToOwned::to_owned),
         };
         Some(text.to_owned())
     }

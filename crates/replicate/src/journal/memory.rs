@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use forward::{Segment, SourceOffset};
 
 use super::{
-    Claim, Journal, JournalFuture, JournalWrite, LaneKey, LaneRecord, MapQuery, TaskIdentity,
-    TopicRecord,
+    Claim, GroupRecord, Journal, JournalFuture, JournalWrite, LaneKey, LaneRecord, MapQuery,
+    TaskIdentity, TopicRecord,
 };
 
 /// A journal in memory. Clones share their contents, so that a test can "restart" a task on them.
@@ -22,6 +22,7 @@ struct State {
     identity: Option<TaskIdentity>,
     lanes: BTreeMap<LaneKey, LaneRecord>,
     topics: BTreeMap<String, TopicRecord>,
+    groups: BTreeMap<String, GroupRecord>,
     notes: BTreeMap<String, String>,
     maps: BTreeMap<LaneKey, BTreeMap<SourceOffset, Segment>>,
 }
@@ -53,6 +54,9 @@ impl State {
             }
             JournalWrite::Note { name, value } => {
                 self.notes.insert(name, value);
+            }
+            JournalWrite::Group(record) => {
+                self.groups.insert(record.group.clone(), record);
             }
             JournalWrite::RemoveLane(lane) => {
                 self.lanes.remove(&lane);
@@ -110,6 +114,10 @@ impl Journal for MemoryJournal {
 
     fn load_topics(&self) -> JournalFuture<'_, Vec<TopicRecord>> {
         ready(Ok(self.state().topics.values().cloned().collect()))
+    }
+
+    fn load_groups(&self) -> JournalFuture<'_, Vec<GroupRecord>> {
+        ready(Ok(self.state().groups.values().cloned().collect()))
     }
 
     fn load_note(&self, name: String) -> JournalFuture<'_, Option<String>> {

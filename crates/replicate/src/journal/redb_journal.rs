@@ -15,8 +15,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::store::Store;
 use super::{
-    Claim, Journal, JournalError, JournalFuture, JournalWrite, LaneKey, LaneRecord, MapQuery,
-    TaskIdentity, TopicRecord,
+    Claim, GroupRecord, Journal, JournalError, JournalFuture, JournalWrite, LaneKey, LaneRecord,
+    MapQuery, TaskIdentity, TopicRecord,
 };
 
 /// Calls that may wait for the disk at a time; further ones wait to be queued.
@@ -33,6 +33,7 @@ enum Command {
     Claim(TaskIdentity, Reply<Claim>),
     Lanes(Reply<Vec<LaneRecord>>),
     Topics(Reply<Vec<TopicRecord>>),
+    Groups(Reply<Vec<GroupRecord>>),
     Note(String, Reply<Option<String>>),
     Map(LaneKey, usize, Reply<(Vec<Segment>, bool)>),
     Query(LaneKey, MapQuery, Reply<Option<Segment>>),
@@ -156,6 +157,10 @@ impl Journal for RedbJournal {
         self.call(Command::Topics)
     }
 
+    fn load_groups(&self) -> JournalFuture<'_, Vec<GroupRecord>> {
+        self.call(Command::Groups)
+    }
+
     fn load_note(&self, name: String) -> JournalFuture<'_, Option<String>> {
         self.call(|reply| Command::Note(name, reply))
     }
@@ -179,6 +184,7 @@ fn serve(store: Store, mut queue: mpsc::Receiver<Command>) {
             Command::Claim(identity, reply) => drop(reply.send(store.claim(&identity))),
             Command::Lanes(reply) => drop(reply.send(store.lanes())),
             Command::Topics(reply) => drop(reply.send(store.topics())),
+            Command::Groups(reply) => drop(reply.send(store.groups())),
             Command::Note(name, reply) => drop(reply.send(store.note(&name))),
             Command::Map(lane, count_max, reply) => drop(reply.send(store.map(&lane, count_max))),
             Command::Query(lane, query, reply) => drop(reply.send(store.query(&lane, query))),

@@ -1,6 +1,6 @@
 //! The tables of the journal's file, and each operation on them as one transaction.
 //!
-//! Format 1: `meta` holds `format` and `identity`; `notes` holds the task's notes; `lanes` and `topics` hold JSON records; `map` holds offset map
+//! Format 1: `meta` holds `format` and `identity`; `notes` holds the task's notes; `lanes`, `topics` and `groups` hold JSON records; `map` holds offset map
 //! segments by (lane, source offset), and `map_by_target` finds them by target offset.
 
 use std::fs::{File, TryLockError};
@@ -17,7 +17,8 @@ use redb::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    Claim, JournalError, JournalWrite, LaneKey, LaneRecord, MapQuery, TaskIdentity, TopicRecord,
+    Claim, GroupRecord, JournalError, JournalWrite, LaneKey, LaneRecord, MapQuery, TaskIdentity,
+    TopicRecord,
 };
 
 /// The number of the format that this release reads and writes.
@@ -37,6 +38,7 @@ const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
 const NOTES: TableDefinition<'_, &str, &str> = TableDefinition::new("notes");
 const LANES: TableDefinition<'_, &str, &str> = TableDefinition::new("lanes");
 const TOPICS: TableDefinition<'_, &str, &str> = TableDefinition::new("topics");
+const GROUPS: TableDefinition<'_, &str, &str> = TableDefinition::new("groups");
 /// (lane, source start) to (target start, length).
 const MAP: TableDefinition<'_, (&str, i64), (i64, i64)> = TableDefinition::new("map");
 /// (lane, target start) to source start.
@@ -149,6 +151,7 @@ impl Store {
             transaction.open_table(NOTES)?;
             transaction.open_table(LANES)?;
             transaction.open_table(TOPICS)?;
+            transaction.open_table(GROUPS)?;
             transaction.open_table(MAP)?;
             transaction.open_table(MAP_BY_TARGET)?;
         }
@@ -202,6 +205,11 @@ impl Store {
     /// All topic records, in the order of their source names.
     pub(super) fn topics(&self) -> Result<Vec<TopicRecord>, JournalError> {
         self.records(TOPICS)
+    }
+
+    /// All group records, in the order of their ids.
+    pub(super) fn groups(&self) -> Result<Vec<GroupRecord>, JournalError> {
+        self.records(GROUPS)
     }
 
     /// One note of the task.
@@ -399,6 +407,10 @@ fn apply(transaction: &WriteTransaction, write: &JournalWrite) -> Result<(), Fau
         }
         JournalWrite::Note { name, value } => {
             transaction.open_table(NOTES)?.insert(name.as_str(), value.as_str())?;
+        }
+        JournalWrite::Group(record) => {
+            let text = encode(record)?;
+            transaction.open_table(GROUPS)?.insert(record.group.as_str(), text.as_str())?;
         }
         JournalWrite::RemoveLane(lane) => {
             let name = lane_name(lane);

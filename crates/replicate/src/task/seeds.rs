@@ -9,11 +9,30 @@ use kafka_wire::ErrorCode;
 
 use super::{Role, Running, TaskError};
 use crate::event::Event;
-use crate::journal::{JournalWrite, LaneKey, LaneProgress, LaneRecord};
+use crate::journal::{Journal, JournalError, JournalWrite, LaneKey, LaneProgress, LaneRecord};
 use crate::lane::LaneSeed;
 use crate::progress::{LaneState, LaneStatus};
 use crate::spec::StartPosition;
 use crate::topics::SyncedTopic;
+
+/// The journal's note of lanes whose target partition held records when they began: a JSON object from lane to the
+/// lane's first source offset. Where older source offsets lie on the target is not known to this task.
+const MAP_STARTS: &str = "map_starts";
+
+/// How a lane is called in that note.
+pub(super) fn map_start_name(lane: &LaneKey) -> String {
+    format!("{}/{}", lane.source_topic, lane.source_partition)
+}
+
+/// What the journal knows of where offset maps begin.
+pub(super) async fn load_map_starts(
+    journal: &dyn Journal,
+) -> Result<BTreeMap<String, i64>, JournalError> {
+    let note = journal.load_note(MAP_STARTS.to_owned()).await?;
+    // The note is ours; one that cannot be read is as good as none, and offsets before a start are then the first
+    // copied record's.
+    Ok(note.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
 
 /// What the source answered for each partition.
 type Listed = BTreeMap<TopicPartition, Result<i64, ErrorCode>>;
@@ -30,6 +49,10 @@ impl Candidate {
     fn at(&self) -> TopicPartition {
         TopicPartition::new(self.key.source_topic.clone(), self.key.source_partition)
     }
+
+    fn target(&self) -> TopicPartition {
+        TopicPartition::new(self.key.target_topic.clone(), self.key.target_partition)
+    }
 }
 
 impl Running {
@@ -44,6 +67,7 @@ impl Running {
         }
         let starts = self.starts(&candidates).await?;
         let ends = self.ends(&candidates).await?;
+        let occupied = self.occupied(&candidates).await?;
         let mut seeds = Vec::new();
         let mut writes = Vec::new();
         for candidate in candidates {
@@ -70,6 +94,9 @@ impl Running {
                     Some(Ok(start)) => {
                         let record = self.new_record(&candidate, SourceOffset(*start));
                         writes.push(JournalWrite::Lane(Box::new(record.clone())));
+                        if let Some(end) = occupied.get(&candidate.target()) {
+                            self.note_map_start(&candidate, *start, *end);
+                        }
                         record
                     }
                     Some(Err(code)) => {
@@ -94,9 +121,59 @@ impl Running {
             ));
         }
         if !writes.is_empty() {
+            if !occupied.is_empty() {
+                let value = serde_json::to_string(&self.map_starts).unwrap_or_default();
+                writes.push(JournalWrite::Note { name: MAP_STARTS.to_owned(), value });
+            }
             self.task.journal.write(writes).await?;
         }
         Ok(seeds)
+    }
+
+    /// Target partitions of new lanes that hold records already, or may, with their ends (−1 when unknown).
+    async fn occupied(
+        &self,
+        candidates: &[Candidate],
+    ) -> Result<BTreeMap<TopicPartition, i64>, TaskError> {
+        let new: Vec<_> = candidates
+            .iter()
+            .filter(|candidate| !self.journaled.contains_key(&candidate.key))
+            .map(Candidate::target)
+            .collect();
+        if new.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let ask = |spec: OffsetSpec| {
+            let asked = new.iter().map(|at| (at.clone(), spec)).collect();
+            self.task.target.list_offsets(asked, Isolation::ReadUncommitted)
+        };
+        let (starts, ends) = tokio::try_join!(ask(OffsetSpec::Earliest), ask(OffsetSpec::Latest))
+            .map_err(TaskError::client(Role::Target))?;
+        let mut occupied = BTreeMap::new();
+        for at in new {
+            let start = starts.get(&at).and_then(|found| found.as_ref().ok());
+            let end = ends.get(&at).and_then(|found| found.as_ref().ok());
+            let is_empty =
+                matches!((start, end), (Some(start), Some(end)) if start.offset == end.offset);
+            if !is_empty {
+                occupied.insert(at, end.map_or(-1, |end| end.offset));
+            }
+        }
+        Ok(occupied)
+    }
+
+    /// Offsets of groups before the lane's start are not known on the target.
+    fn note_map_start(&mut self, candidate: &Candidate, start: i64, target_end: i64) {
+        self.map_starts.insert(map_start_name(&candidate.key), start);
+        if self.task.spec.sync == crate::spec::SyncMode::MetadataDataOffsets {
+            (self.task.sink)(Event::GroupMapStarted {
+                task: self.task.spec.name.clone(),
+                topic: candidate.key.source_topic.clone(),
+                partition: candidate.key.source_partition,
+                offset: start,
+                target_offset: target_end,
+            });
+        }
     }
 
     fn candidates(&self, topics: Vec<SyncedTopic>) -> Vec<Candidate> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use replicate::journal::{
-    Claim, Journal, JournalError, JournalFuture, JournalWrite, LaneKey, LaneRecord, MapQuery,
-    MemoryJournal, TaskIdentity, TopicRecord,
+    Claim, GroupRecord, Journal, JournalError, JournalFuture, JournalWrite, LaneKey, LaneRecord,
+    MapQuery, MemoryJournal, TaskIdentity, TopicRecord,
 };
 use tokio::time::{Instant, sleep_until};
 
@@ -196,6 +196,10 @@ impl Journal for SimJournal {
 
     fn load_topics(&self) -> JournalFuture<'_, Vec<TopicRecord>> {
         Box::pin(async move { self.state()?.load_topics().await })
+    }
+
+    fn load_groups(&self) -> JournalFuture<'_, Vec<GroupRecord>> {
+        Box::pin(async move { self.state()?.load_groups().await })
     }
 
     fn load_note(&self, name: String) -> JournalFuture<'_, Option<String>> {

@@ -14,8 +14,8 @@ use kafka_wire::messages::ApiKey;
 use kafka_wire::record::{BatchOptions, Record};
 use replicate::event::Event;
 use replicate::journal::{
-    Claim, Journal, JournalFuture, JournalWrite, LaneKey, LaneRecord, MapQuery, TaskIdentity,
-    TopicRecord,
+    Claim, GroupRecord, Journal, JournalFuture, JournalWrite, LaneKey, LaneRecord, MapQuery,
+    TaskIdentity, TopicRecord,
 };
 use replicate::progress::Progress;
 use replicate::spec::TaskSpec;
@@ -76,6 +76,10 @@ impl<J: Journal> Journal for Inline<J> {
 
     fn load_topics(&self) -> JournalFuture<'_, Vec<TopicRecord>> {
         self.over(self.journal.load_topics())
+    }
+
+    fn load_groups(&self) -> JournalFuture<'_, Vec<GroupRecord>> {
+        self.over(self.journal.load_groups())
     }
 
     fn load_note(&self, name: String) -> JournalFuture<'_, Option<String>> {
