@@ -4,6 +4,7 @@
 //! name: orders-eu
 //! description: the orders cluster
 //! kind: direct
+//! group_auto_create: true
 //! bootstrap: [broker1:9093, broker2:9093]
 //! tls: {ca: ca.pem, cert: client.pem, key: client.key, server_name: broker, verify: true}
 //! sasl: {mechanism: SCRAM-SHA-512, username: kferry, password: {env: KAFKA_PASSWORD}}
@@ -47,6 +48,8 @@ struct ConnectionFile {
     description: Option<String>,
     #[serde(default)]
     kind: Kind,
+    #[serde(default = "allowed")]
+    group_auto_create: bool,
     bootstrap: Spanned<Vec<Spanned<String>>>,
     tls: Option<TlsSection>,
     sasl: Option<SaslSection>,
@@ -61,6 +64,10 @@ struct TlsSection {
     server_name: Option<Spanned<String>>,
     #[serde(default = "verified")]
     verify: bool,
+}
+
+fn allowed() -> bool {
+    true
 }
 
 fn verified() -> bool {
@@ -232,7 +239,8 @@ fn parse(
     if let Some(section) = &file.sasl {
         config = config.with_sasl(sasl(&place, section, env)?);
     }
-    Ok(Connection { config, kind: file.kind, description: file.description })
+    let ConnectionFile { kind, group_auto_create, description, .. } = file;
+    Ok(Connection { config, kind, group_auto_create, description })
 }
 
 fn bootstrap(
@@ -372,12 +380,13 @@ mod tests {
     #[test]
     fn whole_file() {
         let connection = load(
-            "name: eu\ndescription: orders\nkind: cross_network\nbootstrap: [a:1, 'b:2']\ntls: {verify: false, server_name: x}\n\
+            "name: eu\ndescription: orders\nkind: cross_network\ngroup_auto_create: false\nbootstrap: [a:1, 'b:2']\ntls: {verify: false, server_name: x}\n\
              sasl:\n  mechanism: SCRAM-SHA-512\n  username: me\n  password: {env: SET}\n",
         )
         .unwrap();
         assert_eq!(connection.config.name, "eu");
         assert_eq!(connection.kind, Kind::CrossNetwork);
+        assert!(!connection.group_auto_create);
         assert_eq!(connection.config.bootstrap.len(), 2);
         let tls = connection.config.tls.as_ref().unwrap();
         assert_eq!((tls.verify, tls.server_name.as_deref()), (false, Some("x")));

@@ -22,6 +22,8 @@ pub(crate) struct Connection {
     pub(crate) config: ConnectionConfig,
     /// How the brokers' advertised addresses are reached.
     pub(crate) kind: Kind,
+    /// Whether consumer groups may be made there by a commit.
+    pub(crate) group_auto_create: bool,
     /// Free text from the file.
     pub(crate) description: Option<String>,
 }
@@ -35,7 +37,7 @@ pub(crate) fn connection(flag: &str, text: &str) -> Result<Connection, Failure> 
         return file::load(Path::new(text));
     }
     match BrokerAddress::parse_list(text) {
-        Ok(bootstrap) => Ok(Connection { config: ConnectionConfig::new(bootstrap), kind: Kind::Direct, description: None }),
+        Ok(bootstrap) => Ok(Connection { config: ConnectionConfig::new(bootstrap), kind: Kind::Direct, group_auto_create: true, description: None }),
         Err(error) => {
             Err(Failure::usage(flag).because(&error).cure("give HOST:PORT, several separated by commas, or the path of a connection file ending in .yaml"))
         }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use replicate::progress::{LaneState, Progress, TopicProgress};
+use replicate::progress::{GroupState, LaneState, Progress, TopicProgress};
 use serde::Serialize;
 use tokio::{sync::watch, task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
@@ -143,13 +143,16 @@ pub(crate) struct Row {
 pub(crate) struct View {
     total: Row,
     topics: Vec<Row>,
+    /// Consumer groups by what their sync is doing.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    groups: BTreeMap<GroupState, usize>,
     elapsed_ms: u64,
 }
 
 impl View {
     fn has_news(&self, last: &Self) -> bool {
         let facts = |row: &Row| (row.partitions, row.stopped, row.records, row.lag_records);
-        facts(&self.total) != facts(&last.total)
+        facts(&self.total) != facts(&last.total) || self.groups != last.groups
     }
 }
 
@@ -202,6 +205,7 @@ impl Rates {
         View {
             total,
             topics,
+            groups: count_groups(progress),
             elapsed_ms: u64::try_from(progress.elapsed.as_millis()).unwrap_or(u64::MAX),
         }
     }
@@ -237,6 +241,14 @@ impl Rates {
         row.eta_s = (row.lag_records > 0 && mark.records_per_second >= 1.0)
             .then(|| whole(row.lag_records as f64 / mark.records_per_second));
     }
+}
+
+fn count_groups(progress: &Progress) -> BTreeMap<GroupState, usize> {
+    let mut groups = BTreeMap::new();
+    for group in progress.groups.iter() {
+        *groups.entry(group.state).or_default() += 1;
+    }
+    groups
 }
 
 fn row(topic: &TopicProgress) -> Row {

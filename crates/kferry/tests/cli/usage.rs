@@ -24,10 +24,6 @@ fn wrong_usage_ends_with_2_and_says_what() {
     check(&["sync", "--source", "a", "--target", "b:1"], &["--source", "port"]);
     check(&["sync", "--source", "a:1", "--target", "missing.yaml"], &["missing.yaml"]);
     check(
-        &["sync", "--source", "a:1", "--target", "b:1", "--sync", "metadata_data_offsets"],
-        &["metadata_data_offsets", "release"],
-    );
-    check(
         &[
             "sync",
             "--source",

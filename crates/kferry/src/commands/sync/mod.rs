@@ -33,12 +33,13 @@ const STATE_FILE: &str = "task.redb";
 /// # Errors
 /// A usage [`Failure`] for arguments that do not go together; otherwise what stopped the task.
 pub(crate) async fn run(args: SyncArgs, output: &Output) -> Result<(), Failure> {
-    let spec = spec(&args)?;
+    let mut spec = spec(&args)?;
     let source = config::connection("--source", &args.source)?;
     let target = config::connection("--target", &args.target)?;
     if target.kind == config::Kind::CrossNetwork {
         return Err(check::cross_network_target("--target"));
     }
+    spec.group_auto_create = target.group_auto_create;
     let state =
         args.state.unwrap_or_else(|| PathBuf::from("kferry-state").join(spec.name.as_str()));
     // Before anything connects: a second process on the same state is told so at once.
@@ -82,10 +83,6 @@ fn spec(args: &SyncArgs) -> Result<TaskSpec, Failure> {
     spec.same_partition = args.same_partition;
     spec.once = args.once;
     spec.validate().map_err(|error| Failure::usage("--sync and --topics").because(&error))?;
-    if spec.sync == SyncMode::MetadataDataOffsets {
-        return Err(Failure::usage("--sync metadata_data_offsets: consumer group offsets are not synced by this release")
-            .cure("use --sync metadata_data; a later release will bring the offsets over for what is copied now"));
-    }
     Ok(spec)
 }
 
@@ -187,9 +184,9 @@ mod tests {
     }
 
     #[test]
-    fn offsets_are_refused_with_the_reason() {
-        let error = parse("--sync metadata_data_offsets").unwrap_err();
-        assert!(error.contains("metadata_data_offsets") && error.contains("release"), "{error}");
+    fn offsets_need_all_topics() {
+        let spec = parse("--sync metadata_data_offsets").unwrap();
+        assert_eq!(spec.sync, SyncMode::MetadataDataOffsets);
         let error = parse("--sync metadata_data_offsets --topics a").unwrap_err();
         assert!(error.contains("all topics"), "{error}");
         let error = parse("--sync metadata --topics a").unwrap_err();

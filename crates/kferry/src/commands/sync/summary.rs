@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use replicate::{
-    progress::{Progress, TopicProgress},
+    progress::{GroupProgress, GroupState, Progress, TopicProgress},
     task::TaskReport,
 };
 use serde::Serialize;
@@ -34,11 +34,14 @@ struct TopicSummary {
 }
 
 #[derive(Debug, Serialize)]
-struct Summary {
+struct Summary<'a> {
     r#type: &'static str,
     complete: bool,
     interrupted: bool,
     topics: Vec<TopicSummary>,
+    /// Consumer groups in scope, when their offsets are synced.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    groups: &'a [GroupProgress],
     skipped_topics: usize,
     records: u64,
     bytes: u64,
@@ -58,6 +61,7 @@ pub(super) fn show(report: &TaskReport, output: &Output) {
         records: topics.iter().map(|topic| topic.records).sum(),
         bytes: topics.iter().map(|topic| topic.bytes).sum(),
         topics,
+        groups: &progress.groups,
         skipped_topics: report.skipped,
         elapsed_ms: u64::try_from(progress.elapsed.as_millis()).unwrap_or(u64::MAX),
         bytes_per_second: 0,
@@ -119,7 +123,7 @@ fn topic(topic: &TopicProgress) -> TopicSummary {
     summary
 }
 
-fn with_rates(mut summary: Summary) -> Summary {
+fn with_rates(mut summary: Summary<'_>) -> Summary<'_> {
     let per_second = |count: u64| {
         u64::try_from(u128::from(count) * 1000 / u128::from(summary.elapsed_ms.max(1)))
             .unwrap_or(u64::MAX)
@@ -129,7 +133,7 @@ fn with_rates(mut summary: Summary) -> Summary {
     summary
 }
 
-fn lines(summary: &Summary, progress: &Progress) -> Vec<String> {
+fn lines(summary: &Summary<'_>, progress: &Progress) -> Vec<String> {
     let mut table = table::new(
         &["topic", "partitions", "records", "bytes", "as is", "rebuilt", "dropped", "lag"],
         &[1, 2, 3, 4, 5, 6, 7],
@@ -152,6 +156,7 @@ fn lines(summary: &Summary, progress: &Progress) -> Vec<String> {
             format!("{}: stopped: {}", text::safe(&topic.topic), text::safe(stopped))
         }));
     }
+    lines.extend(group_lines(summary.groups));
     lines.push(format!(
         "{} records, {} in {}: {}/s, {} records/s",
         text::count(summary.records),
@@ -160,5 +165,27 @@ fn lines(summary: &Summary, progress: &Progress) -> Vec<String> {
         text::bytes(summary.bytes_per_second),
         text::count(summary.records_per_second),
     ));
+    lines
+}
+
+/// How many groups are carried over, and by name those that are not.
+fn group_lines(groups: &[GroupProgress]) -> Vec<String> {
+    const NAMED_MAX: usize = 20;
+    if groups.is_empty() {
+        return Vec::new();
+    }
+    let is_synced =
+        |group: &&GroupProgress| matches!(group.state, GroupState::Synced | GroupState::Known);
+    let synced = groups.iter().filter(is_synced).count();
+    let mut lines = vec![format!("{synced} of {} groups carried over", groups.len())];
+    let others = groups.iter().filter(|group| !is_synced(group));
+    lines.extend(
+        others
+            .take(NAMED_MAX)
+            .map(|group| format!("group {}: {}", text::safe(&group.group), group.state)),
+    );
+    if groups.len() - synced > NAMED_MAX {
+        lines.push(format!("and {} more", groups.len() - synced - NAMED_MAX));
+    }
     lines
 }
