@@ -58,6 +58,8 @@ pub enum DropReason {
     BeforePosition,
     /// Compaction removed all its records; it was kept for its producer's state (P4).
     Empty,
+    /// The target refuses single records, and the task's policy is to go on without them.
+    Refused,
 }
 
 impl RebuildReason {
@@ -92,6 +94,7 @@ impl DropReason {
             Self::Aborted => "aborted",
             Self::BeforePosition => "before_position",
             Self::Empty => "empty",
+            Self::Refused => "refused",
         }
     }
 }

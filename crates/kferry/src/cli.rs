@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use kafka_sim::Operation;
-use replicate::spec::{TaskName, TopicPattern};
+use replicate::spec::{RefusedRecordPolicy, TaskName, TopicPattern};
 
 const TOP_EXAMPLES: &str = "\
 Examples:
@@ -170,6 +170,10 @@ pub(crate) struct SyncArgs {
     /// Write each record to the partition number it came from; with false, partition modulo the target's count
     #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub(crate) same_partition: bool,
+    /// Records that the target refuses (too large, no key for a compacted topic, timestamp out of range): stop their
+    /// partition, or skip them and name them
+    #[arg(long, value_name = "stop|skip", default_value = "stop")]
+    pub(crate) on_refused_record: RefusedRecordPolicy,
     /// Where this task keeps its position [default: ./kferry-state/NAME]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,

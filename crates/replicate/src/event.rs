@@ -470,6 +470,25 @@ pub enum Event {
         /// The target's answer, if it refused the batch as it was.
         cause: Option<String>,
     },
+    /// Records that the target refuses were left out, as the task's policy says.
+    RecordsSkipped {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Partition on the source.
+        partition: i32,
+        /// How many.
+        count: usize,
+        /// Their source offsets, at most the first 100.
+        offsets: Vec<i64>,
+        /// The target's answer.
+        cause: String,
+        /// What we did.
+        action: &'static str,
+        /// What an operator can do.
+        cure: &'static str,
+    },
     /// Which protection against doubled records a partition has, when it is not the usual one.
     GuaranteeChanged {
         /// The task.
@@ -701,6 +720,7 @@ impl Event {
             | Self::RetentionOvertook { task, .. }
             | Self::ForeignWrites { task, .. }
             | Self::BatchRebuilt { task, .. }
+            | Self::RecordsSkipped { task, .. }
             | Self::GuaranteeChanged { task, .. }
             | Self::GroupCreated { task, .. }
             | Self::GroupAdopted { task, .. }

@@ -11,6 +11,7 @@
 //! batch sent again with the same sequence but other bytes (P2).
 
 mod accept;
+mod repair;
 mod settle;
 mod translate;
 
@@ -26,6 +27,7 @@ use kafka_wire::Uuid;
 use kafka_wire::record::{BatchV2, RecordLimits};
 
 pub(crate) use accept::Barrier;
+use repair::Repair;
 pub(crate) use settle::Recovered;
 pub(crate) use translate::Translated;
 
@@ -128,8 +130,10 @@ pub(crate) struct Lane {
     in_flight: VecDeque<Outgoing>,
     /// Requests that carry a batch of this lane and have neither an answer nor a dead connection.
     unanswered: usize,
-    /// The oldest unacknowledged batch was refused as it is: it is rebuilt before it travels again.
-    rebuild_front: bool,
+    /// The oldest unacknowledged batch was refused as it is: what is done to it before it travels again.
+    repair: Option<Repair>,
+    /// Batches larger than this are cut: the target has refused one.
+    split_above: Option<usize>,
     buffered_bytes: usize,
     /// Journal writes under way: nothing from these ordinals on may be sent.
     barriers: Vec<(Barrier, Ordinal)>,
@@ -180,7 +184,8 @@ impl Lane {
             ready: VecDeque::new(),
             in_flight: VecDeque::new(),
             unanswered: 0,
-            rebuild_front: false,
+            repair: None,
+            split_above: None,
             buffered_bytes: 0,
             barriers: Vec::new(),
             unwritten: Vec::new(),

@@ -165,6 +165,30 @@ pub enum StartPosition {
     Timestamp(i64),
 }
 
+/// What happens when the target refuses single records: too large, without a key for a compacted topic, or with a
+/// timestamp that it does not take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusedRecordPolicy {
+    /// The partition's copy stops and names the record.
+    #[default]
+    Stop,
+    /// Exactly these records are left out, and an event names them.
+    Skip,
+}
+
+impl FromStr for RefusedRecordPolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "stop" => Ok(Self::Stop),
+            "skip" => Ok(Self::Skip),
+            _ => Err(format!("{text:?} is none of stop, skip")),
+        }
+    }
+}
+
 /// A regular expression that must match a whole topic name.
 #[derive(Clone, Debug)]
 pub struct TopicPattern {
@@ -320,6 +344,8 @@ pub struct TaskSpec {
     pub group_auto_create: bool,
     /// End when the offsets seen at the start are copied.
     pub once: bool,
+    /// What happens when the target refuses single records.
+    pub refused_record: RefusedRecordPolicy,
     /// Bounds and paces.
     pub limits: TaskLimits,
 }
@@ -336,6 +362,7 @@ impl TaskSpec {
             same_partition: true,
             group_auto_create: true,
             once: false,
+            refused_record: RefusedRecordPolicy::default(),
             limits: TaskLimits::default(),
         }
     }

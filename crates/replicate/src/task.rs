@@ -165,6 +165,7 @@ impl Running {
             sink: Sink(Arc::clone(&task.sink)),
             budget: ByteBudget::new(task.spec.limits.in_flight_bytes_max),
             limits: task.spec.limits.clone(),
+            refused_record: task.spec.refused_record,
             openings: Arc::new(Semaphore::new(OPENINGS_MAX)),
             changed: Notify::new(),
         });

@@ -9,6 +9,7 @@
 mod books;
 mod leaders;
 mod reading;
+mod refusals;
 mod translating;
 mod writing;
 
@@ -35,7 +36,7 @@ use crate::journal::{Journal, JournalError, LaneKey};
 use crate::lane::{Barrier, Lane, LaneSeed, Phase, Recovered, Translated};
 use crate::progress::LaneState;
 use crate::recover::{Fence, OpenError, Opening};
-use crate::spec::{TaskLimits, TaskName};
+use crate::spec::{RefusedRecordPolicy, TaskLimits, TaskName};
 use reading::SourceBroker;
 use writing::{Ended, TargetBroker};
 
@@ -62,6 +63,7 @@ pub(crate) struct WorkerContext {
     pub(crate) sink: Sink,
     pub(crate) budget: ByteBudget,
     pub(crate) limits: TaskLimits,
+    pub(crate) refused_record: RefusedRecordPolicy,
     /// Lanes of one task that ask the target for its tail at the same time.
     pub(crate) openings: Arc<Semaphore>,
     /// Woken when a lane is done or stopped.

@@ -35,6 +35,8 @@ pub struct ProduceAck {
     pub log_start_offset: i64,
     /// The broker's own words (v8+), those about single records included.
     pub message: Option<String>,
+    /// Which records of the batch are to blame, counted from 0 (v8+, KIP-467). Empty when it is about the whole batch.
+    pub record_errors: Vec<i32>,
     /// Leader id and epoch, where the error is about leadership (KIP-951).
     pub current_leader: Option<(i32, i32)>,
 }
@@ -100,6 +102,9 @@ impl BrokerConnection {
     }
 }
 
+/// Records whose faults are told in words: a batch may hold a million of them.
+const RECORDS_TOLD_MAX: usize = 5;
+
 fn acks_of(
     response: ProduceResponse,
     version: i16,
@@ -115,7 +120,7 @@ fn acks_of(
         for partition in topic.partition_responses {
             let mut words: Vec<String> =
                 partition.error_message.iter().map(ToString::to_string).collect();
-            for record in &partition.record_errors {
+            for record in partition.record_errors.iter().take(RECORDS_TOLD_MAX) {
                 let text = record.batch_index_error_message.as_deref().unwrap_or("refused");
                 words.push(format!("record {}: {text}", record.batch_index));
             }
@@ -127,6 +132,11 @@ fn acks_of(
                 base_offset: partition.base_offset,
                 log_append_time_ms: partition.log_append_time_ms,
                 log_start_offset: partition.log_start_offset,
+                record_errors: partition
+                    .record_errors
+                    .iter()
+                    .map(|record| record.batch_index)
+                    .collect(),
                 message: (!words.is_empty()).then(|| words.join("; ")),
                 current_leader: (leader.leader_id.0 >= 0)
                     .then_some((leader.leader_id.0, leader.leader_epoch)),

@@ -238,6 +238,16 @@ impl Event {
                 )?;
                 cause.as_ref().map_or(Ok(()), |cause| write!(f, ": {cause}"))
             }
+            Self::RecordsSkipped { topic, partition, count, offsets, cause, cure, .. } => {
+                write!(
+                    f,
+                    "{topic}-{partition}: {count} records were left out, at offsets {offsets:?}"
+                )?;
+                if offsets.len() < *count {
+                    write!(f, " and more")?;
+                }
+                write!(f, ": {cause}; to have them too: {cure}")
+            }
             Self::GuaranteeChanged { topic, partition, guarantee, cause, .. } => {
                 write!(
                     f,

@@ -174,8 +174,7 @@ impl Lane {
         rebuilt: Option<RebuildReason>,
         lease: &Arc<Lease>,
     ) {
-        self.buffered_bytes += batch.bytes.len();
-        self.ready.push_back(Outgoing {
+        self.push_in_parts(Outgoing {
             batch,
             ordinal: self.next_ordinal,
             count,

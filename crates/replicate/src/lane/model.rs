@@ -1,8 +1,7 @@
 //! What a lane is, in plain code: one partition's mirror, record by record.
 //!
-//! It keeps a list where the lane keeps runs, segments and sequences, and looks into the target's log where the lane
-//! reads headers. `model/tests.rs` leads both through the same random history and compares them after every step. Whoever
-//! changes the lane's behaviour changes it here first.
+//! It keeps lists where the lane keeps runs, segments and sequences. `model/tests.rs` leads both through the same random
+//! history and compares them after every step. Whoever changes the lane's behaviour changes it here first.
 
 use std::collections::VecDeque;
 
@@ -31,38 +30,32 @@ pub(super) struct Piece {
 /// A batch that was read and is not yet known to be on the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pending {
-    /// Source offsets of its records.
     pub(super) offsets: Vec<i64>,
     /// The source offset behind it.
     next: i64,
 }
 
 /// What must survive the process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Saved {
     /// Source offset below which everything is done.
-    done: i64,
+    pub(super) done: i64,
     /// Target offset behind the last copy, unknown before the first look.
     target_next: Option<i64>,
-    /// Source offset of the last record that was copied.
+    /// Source offset of the last copy.
     last: Option<i64>,
-    /// Source offsets of the records that may have been sent since. A record whose offset follows the last one needs no
-    /// mention.
+    /// Source offsets that may have been sent since; one that follows the last one needs no mention.
     plan: Vec<i64>,
     /// Whether anything may have been sent since.
     is_dirty: bool,
 }
 
-/// What the mirror does.
+/// It has no producer; it sends; it waits until nothing is under way any more; it must ask the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// It has no producer.
     Idle,
-    /// It sends.
     Running,
-    /// Something failed: it waits until nothing is under way any more.
     Settling,
-    /// It must ask the target.
     Asking,
 }
 
@@ -75,14 +68,11 @@ pub(super) struct Mirror {
     pub(super) target_next: Option<i64>,
     pub(super) waiting: VecDeque<Pending>,
     pub(super) under_way: VecDeque<Pending>,
-    /// Requests without an answer.
     unanswered: usize,
-    /// Whether a batch of the current producer epoch was acknowledged.
     is_proven: bool,
     pub(super) is_dirty: bool,
     /// What a former process may have sent; until the target was asked, nobody knows.
     unknown: Vec<i64>,
-    /// Source offset of the last record that was copied.
     last: Option<i64>,
     /// Source offset up to which the journal knows what may be sent; none before it was written for this epoch.
     known_to: Option<i64>,
@@ -90,15 +80,8 @@ pub(super) struct Mirror {
     pub(super) sequence: i64,
     /// Every copy since this process began: source offset and target offset.
     pub(super) copies: Vec<(i64, i64)>,
-    /// Source offset at which this process began: what lies before is in the store.
+    /// Where this process began.
     pub(super) began: i64,
-}
-
-impl Saved {
-    /// A mirror that begins at `start`.
-    pub(super) fn new(start: i64) -> Self {
-        Self { done: start, target_next: None, last: None, plan: Vec::new(), is_dirty: false }
-    }
 }
 
 impl Mirror {
@@ -162,8 +145,7 @@ impl Mirror {
         Saved { done, target_next, last, plan, is_dirty: true }
     }
 
-    /// The records that may be sent next: the first ones of an epoch alone, and none whose offset the journal could not
-    /// tell.
+    /// What may be sent next: the first of an epoch alone, and none whose offset the journal could not tell.
     pub(super) fn sendable(&self) -> Option<&Pending> {
         let next = self.waiting.front()?;
         let known = next.offsets.iter().try_fold(self.known_to?, |known, offset| {
@@ -171,6 +153,24 @@ impl Mirror {
         });
         let may = self.state == State::Running && (self.is_proven || self.under_way.is_empty());
         (may && known.is_some()).then_some(next)
+    }
+
+    /// The lane cuts batches as it likes: the first waiting one ends after `count` records.
+    pub(super) fn cut(&mut self, count: usize) {
+        if let Some(front) = self.waiting.front_mut()
+            && count < front.offsets.len()
+        {
+            let offsets = front.offsets.split_off(count);
+            let next = std::mem::replace(&mut front.next, offsets[0]);
+            self.waiting.insert(1, Pending { offsets, next });
+        }
+    }
+
+    /// The target refuses these records of the oldest batch under way: they are not copied.
+    pub(super) fn leave_out(&mut self, offsets: &[i64]) {
+        if let Some(front) = self.under_way.front_mut() {
+            front.offsets.retain(|offset| !offsets.contains(offset));
+        }
     }
 
     /// The batch goes out.
@@ -216,7 +216,9 @@ impl Mirror {
             while let Some(pending) = self.under_way.pop_back() {
                 self.waiting.push_front(pending);
             }
+            self.waiting.retain(|pending| !pending.offsets.is_empty());
             self.state = State::Asking;
+            self.rest();
         }
     }
 
@@ -277,8 +279,7 @@ impl Mirror {
 
     /// Where a consumer that stands at `source` must stand on the target; `None`: it has to wait.
     pub(super) fn translate(&self, source: i64) -> Option<i64> {
-        let copy = self.copies.iter().find(|(copied, _)| *copied >= source);
-        match copy {
+        match self.copies.iter().find(|(copied, _)| *copied >= source) {
             Some((_, target)) => Some(*target),
             None if source <= self.done => self.target_next,
             None => None,
@@ -287,8 +288,7 @@ impl Mirror {
 
     /// The source offset of the first copy at or behind `target`; `None`: it has to wait.
     pub(super) fn translate_back(&self, target: i64) -> Option<i64> {
-        let copy = self.copies.iter().find(|(_, copied)| *copied >= target);
-        match copy {
+        match self.copies.iter().find(|(_, copied)| *copied >= target) {
             Some((source, _)) => Some(*source),
             None if self.target_next.is_some_and(|next| target <= next) => Some(self.done),
             None => None,

@@ -1,10 +1,8 @@
 //! Answers of the target: acknowledgements, interruptions, and what the tail said after one.
 
-use forward::{EpochBase, Ordinal, RebuildReason, SourceOffset, Tail, TargetOffset, rebuild};
-use kafka_wire::record::Batch;
+use forward::{EpochBase, Ordinal, SourceOffset, Tail, TargetOffset};
 use thiserror::Error;
 
-use super::accept::encode;
 use super::{Lane, Outgoing, Phase};
 use crate::journal::LaneProgress;
 use crate::progress::LaneState;
@@ -114,13 +112,6 @@ impl Lane {
         }
     }
 
-    /// The oldest batch was refused as it is; it is rebuilt once. False when it had been already.
-    pub(crate) fn rebuild_refused(&mut self) -> bool {
-        let can = self.in_flight.front().is_some_and(|front| front.rebuilt.is_none());
-        self.rebuild_front |= can;
-        can
-    }
-
     /// The oldest batch without an acknowledgement: what an error is about.
     pub(crate) fn front_source_offset(&self) -> SourceOffset {
         let front = self.in_flight.front().or_else(|| self.ready.front());
@@ -142,28 +133,9 @@ impl Lane {
         while let Some(outgoing) = self.in_flight.pop_back() {
             self.ready.push_front(outgoing);
         }
-        if std::mem::take(&mut self.rebuild_front) {
-            self.rebuild_first();
-        }
+        self.carry_out_repair();
         self.phase = Phase::Waiting;
         true
-    }
-
-    /// Decodes and encodes the first waiting batch. If that fails it travels as it is, is refused
-    /// again, and the lane stops with the broker's reason.
-    fn rebuild_first(&mut self) {
-        let Some(front) = self.ready.front_mut() else { return };
-        let reason = RebuildReason::Refused;
-        let source = Batch::V2(front.batch.clone());
-        let Ok(Some(rebuilt)) = rebuild(&source, reason, front.source_start, &self.limits) else {
-            return;
-        };
-        let Ok(batch) = encode(&rebuilt) else { return };
-        if i64::from(batch.header.record_count) == front.count {
-            self.buffered_bytes = self.buffered_bytes + batch.bytes.len() - front.batch.bytes.len();
-            front.batch = batch;
-            front.rebuilt = Some(reason);
-        }
     }
 
     /// Goes on with a new producer epoch behind what the target has. The record that this returns to

@@ -23,9 +23,6 @@ const WINDOW_BYTES: usize = 16 << 20;
 /// Bytes of one request, unless its only batch is larger.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
 
-/// How often a lane tries again after an answer that says "corrupt" although our bytes are intact.
-const REFUSALS_MAX: u32 = 3;
-
 /// Failures in a row from which each further one is told: a leader election costs a few.
 const RETRIES_TOLD_FROM: u32 = 5;
 
@@ -312,39 +309,6 @@ impl Worker {
         }
     }
 
-    /// The broker refused a batch. Whether it is final is decided by the code alone.
-    fn refused(&mut self, id: LaneId, ack: &ProduceAck) {
-        let lane = &mut self.lanes[id];
-        let is_first = lane.phase == Phase::Running;
-        let said = ack.message.as_deref().map(|text| format!(": {text}")).unwrap_or_default();
-        let cause = format!("the target answered {} to a batch{said}", ack.error);
-        lane.interrupt();
-        if !is_first {
-            // Batches behind a failed one fail with it; they say nothing new.
-            return;
-        }
-        lane.status.set_error(Some(cause.clone()));
-        match verdict(ack.error) {
-            Verdict::Retry => self.target_metadata.want(),
-            Verdict::Rebuild => {
-                if !lane.front_is_intact() {
-                    let cause = "the source batch does not match its own checksum".to_owned();
-                    return self.stop_lane(
-                        id,
-                        cause,
-                        "look at the batch with `kferry inspect`; repair the replica on the source",
-                    );
-                }
-                let may_retry =
-                    ack.error == ErrorCode::CORRUPT_MESSAGE && lane.failures <= REFUSALS_MAX;
-                if !lane.rebuild_refused() && !may_retry {
-                    self.stop_lane(id, cause, cure(ack.error));
-                }
-            }
-            Verdict::Stop => self.stop_lane(id, cause, cure(ack.error)),
-        }
-    }
-
     /// The connection died or the answer did not come: nobody knows what was appended.
     fn lost(
         &mut self,
@@ -448,56 +412,6 @@ impl Worker {
                 "somebody else wrote under this lane's producer, or the state directory is not the one of this target",
             ),
         }
-    }
-}
-
-/// What an error code on a batch leads to.
-enum Verdict {
-    /// It ends by itself, or the tail tells.
-    Retry,
-    /// The batch itself is disliked: once more, rebuilt.
-    Rebuild,
-    /// Final until an operator acts.
-    Stop,
-}
-
-fn verdict(code: ErrorCode) -> Verdict {
-    match code {
-        // P4 and P5: these name the batch, whatever its header says.
-        ErrorCode::UNKNOWN_SERVER_ERROR
-        | ErrorCode::INVALID_RECORD
-        | ErrorCode::CORRUPT_MESSAGE => Verdict::Rebuild,
-        ErrorCode::MESSAGE_TOO_LARGE
-        | ErrorCode::RECORD_LIST_TOO_LARGE
-        | ErrorCode::INVALID_TIMESTAMP
-        | ErrorCode::UNSUPPORTED_COMPRESSION_TYPE
-        | ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT
-        | ErrorCode::TOPIC_AUTHORIZATION_FAILED
-        | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
-        | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-        | ErrorCode::INVALID_TOPIC_EXCEPTION
-        | ErrorCode::INVALID_REQUIRED_ACKS
-        | ErrorCode::POLICY_VIOLATION => Verdict::Stop,
-        _ => Verdict::Retry,
-    }
-}
-
-/// What the operator can do about a final refusal.
-fn cure(code: ErrorCode) -> &'static str {
-    match code {
-        ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => {
-            "raise max.message.bytes of the target topic to the source's, then run again"
-        }
-        ErrorCode::INVALID_TIMESTAMP => {
-            "raise message.timestamp.before.max.ms and message.timestamp.after.max.ms of the target topic, then run again"
-        }
-        ErrorCode::INVALID_RECORD => {
-            "a compacted target topic refuses records without a key: set its cleanup.policy to delete, then run again"
-        }
-        ErrorCode::TOPIC_AUTHORIZATION_FAILED | ErrorCode::CLUSTER_AUTHORIZATION_FAILED => {
-            "grant WRITE on the topic to the target connection's user, then run again"
-        }
-        _ => "see the target broker's log, then run again",
     }
 }
 

@@ -82,6 +82,7 @@ fn spec(args: &SyncArgs) -> Result<TaskSpec, Failure> {
     };
     spec.same_partition = args.same_partition;
     spec.once = args.once;
+    spec.refused_record = args.on_refused_record;
     spec.validate().map_err(|error| Failure::usage("--sync and --topics").because(&error))?;
     Ok(spec)
 }
