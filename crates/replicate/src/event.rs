@@ -1,7 +1,8 @@
 //! What happened, as past-tense facts: one enum that feeds the terminal, the log, metrics and the tests.
 //!
 //! Every event names the task and, as far as it has them, topic, partition and offsets; what was the cause
-//! and what we did; and [`Event::cure`] says what an operator can do. Serialised with the tag `event` in
+//! and what we did; and [`Event::cure`] says what an operator can do, for every event that asks for it (its field, where
+//! an event has one, is left out of the serialised form). Serialised with the tag `event` in
 //! snake_case, it is one line of `--output json`.
 
 mod group_text;
@@ -163,6 +164,7 @@ pub enum Event {
         /// Why.
         cause: String,
         /// What an operator can do.
+        #[serde(skip)]
         cure: Option<String>,
     },
     /// A topic was created on the target.
@@ -373,6 +375,7 @@ pub enum Event {
         /// Why.
         cause: String,
         /// What an operator can do.
+        #[serde(skip)]
         cure: Option<String>,
     },
     /// A partition waits for an error that ends by itself.
@@ -401,6 +404,7 @@ pub enum Event {
         /// The error.
         cause: String,
         /// What an operator can do.
+        #[serde(skip)]
         cure: Option<String>,
     },
     /// A cluster or broker that could not be reached answers again.
@@ -487,6 +491,7 @@ pub enum Event {
         /// What we did.
         action: &'static str,
         /// What an operator can do.
+        #[serde(skip)]
         cure: &'static str,
     },
     /// Which protection against doubled records a partition has, when it is not the usual one.

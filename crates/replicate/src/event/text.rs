@@ -238,7 +238,7 @@ impl Event {
                 )?;
                 cause.as_ref().map_or(Ok(()), |cause| write!(f, ": {cause}"))
             }
-            Self::RecordsSkipped { topic, partition, count, offsets, cause, cure, .. } => {
+            Self::RecordsSkipped { topic, partition, count, offsets, cause, .. } => {
                 write!(
                     f,
                     "{topic}-{partition}: {count} records were left out, at offsets {offsets:?}"
@@ -246,7 +246,7 @@ impl Event {
                 if offsets.len() < *count {
                     write!(f, " and more")?;
                 }
-                write!(f, ": {cause}; to have them too: {cure}")
+                write!(f, ": {cause}")
             }
             Self::GuaranteeChanged { topic, partition, guarantee, cause, .. } => {
                 write!(
@@ -266,6 +266,13 @@ impl Event {
             | Self::LaneStopped { cure, .. }
             | Self::ClusterUnavailable { cure, .. } => {
                 return cure.clone();
+            }
+            Self::RecordsSkipped { cure, .. } => cure,
+            Self::LaneRetrying { .. } => {
+                "nothing if it ends by itself within minutes; else see to what the cause names: it is tried again until then"
+            }
+            Self::GuaranteeChanged { .. } => {
+                "allow WRITE and DESCRIBE on the transactional id prefix `kferry-` at the target"
             }
             Self::TopicSkipped { reason, .. } => match reason {
                 SkipReason::NameCollision { .. } => {
