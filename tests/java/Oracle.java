@@ -60,6 +60,8 @@ public class Oracle {
     private final PrintStream out;
     private final AdminClient admin;
     private final Map<String, KafkaProducer<byte[], byte[]>> open = new HashMap<>();
+    /** Ends the member that is held in a group. */
+    private final Map<String, java.util.concurrent.Callable<Void>> holders = new HashMap<>();
     /** The last offset that each open transaction has written, by partition. */
     private final Map<String, Map<TopicPartition, Long>> written = new HashMap<>();
 
@@ -127,6 +129,9 @@ public class Oracle {
             case "committed": committed(a); break;
             case "join": join(a); break;
             case "groups": groups(); break;
+            case "consume": consume(a); break;
+            case "hold": hold(a); break;
+            case "release": release(a.text("group")); break;
             case "acl": acl(a); break;
             default: throw new IllegalArgumentException("unknown verb " + words[0]);
         }
@@ -561,6 +566,76 @@ public class Oracle {
             }
             consumer.commitSync();
         }
+    }
+
+    private KafkaConsumer<byte[], byte[]> member(Arguments a) {
+        Properties properties = clientProperties(a);
+        properties.put("group.id", a.text("group"));
+        properties.put("isolation.level", "read_committed");
+        properties.put("enable.auto.commit", "false");
+        properties.put("auto.offset.reset", a.text("reset", "none"));
+        properties.put("max.poll.records", a.text("poll", "10"));
+        if (a.has("protocol")) {
+            properties.put("group.protocol", a.text("protocol"));
+        }
+        return new KafkaConsumer<>(properties, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    }
+
+    /** Reads as the only member of a group, {@code count} records or up to the end, commits, and leaves: a line per record. */
+    private void consume(Arguments a) throws Exception {
+        long deadline = System.currentTimeMillis() + DEADLINE_MS;
+        long left = a.big("count", Long.MAX_VALUE);
+        try (KafkaConsumer<byte[], byte[]> consumer = member(a)) {
+            consumer.subscribe(Collections.singleton(a.text("topic")));
+            while (left > 0 && !isAtEnd(consumer)) {
+                for (ConsumerRecord<byte[], byte[]> record : poll(consumer)) {
+                    left--;
+                    print(Integer.toString(record.partition()), Long.toString(record.offset()),
+                            Long.toString(record.timestamp()), hex(record.key(), 200));
+                }
+                late(deadline, a.text("group") + " does not get to the end");
+            }
+            consumer.commitSync();
+        }
+    }
+
+    private static boolean isAtEnd(KafkaConsumer<byte[], byte[]> consumer) {
+        Set<TopicPartition> assigned = consumer.assignment();
+        Map<TopicPartition, Long> ends = consumer.endOffsets(assigned);
+        return !assigned.isEmpty() && assigned.stream().allMatch(at -> consumer.position(at) >= ends.get(at));
+    }
+
+    /** Keeps a member in a group that commits nothing, until {@code release}. */
+    private void hold(Arguments a) throws Exception {
+        KafkaConsumer<byte[], byte[]> consumer = member(a);
+        consumer.subscribe(Collections.singleton(a.text("topic")));
+        long deadline = System.currentTimeMillis() + DEADLINE_MS;
+        while (consumer.assignment().isEmpty()) {
+            poll(consumer);
+            late(deadline, "no assignment in " + a.text("group"));
+        }
+        boolean[] stop = new boolean[1];
+        Thread thread = new Thread(() -> {
+            try {
+                while (!stop[0]) {
+                    poll(consumer);
+                }
+                consumer.close();
+            } catch (Exception error) {
+                error.printStackTrace();
+            }
+        });
+        thread.setDaemon(true);
+        holders.put(a.text("group"), () -> {
+            stop[0] = true;
+            thread.join();
+            return null;
+        });
+        thread.start();
+    }
+
+    private void release(String group) throws Exception {
+        holders.remove(group).call();
     }
 
     private void groups() throws Exception {

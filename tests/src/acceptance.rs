@@ -1,6 +1,7 @@
 //! The `kferry` binary against real brokers, judged by Kafka's own Java client.
 
 mod crash;
+mod groups;
 mod releases;
 mod security;
 mod shapes;

@@ -321,6 +321,7 @@ impl GroupSync {
     fn publish(&self, routes: &Snapshot) {
         let shown = self.groups.iter().filter(|(_, group)| !group.seen.is_empty());
         let progress = shown.map(|(name, group)| {
+            let taken_over = group.taken_over.map(|_| GroupState::TakenOver);
             let partitions = group.seen.iter().map(|(at, seen)| {
                 let end = routes.lane(at).map_or(-1, |lane| lane.source_end());
                 let offset = seen.committed.offset;
@@ -328,10 +329,10 @@ impl GroupSync {
                 let written = group.known.get(at).filter(|known| known.is_ours);
                 let offsets = (offset, written.map_or(-1, |known| known.target));
                 let TopicPartition { topic, partition } = at.clone();
-                GroupPartitionProgress::new(topic, partition, offsets, lag, seen.state)
+                let state = taken_over.unwrap_or(seen.state);
+                GroupPartitionProgress::new(topic, partition, offsets, lag, state)
             });
-            let state = group.taken_over.map_or(group.trouble, |_| Some(GroupState::TakenOver));
-            GroupProgress::new(name.clone(), state, partitions.collect())
+            GroupProgress::new(name.clone(), taken_over.or(group.trouble), partitions.collect())
         });
         self.board.write(progress.collect());
     }

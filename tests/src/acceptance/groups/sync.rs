@@ -1,0 +1,86 @@
+//! A running `kferry sync` whose events are read.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::acceptance::kferry;
+
+/// Asks again and again, for this many seconds at most, until the answer is yes.
+pub(super) fn eventually(seconds: u64, mut ask: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        if ask() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A sync of everything, groups included.
+pub(super) struct Sync {
+    process: Child,
+    lines: Arc<Mutex<Vec<Value>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Sync {
+    pub(super) fn start(source: &str, target: &str, state: &Path, more: &[&str]) -> Self {
+        let state = state.to_str().unwrap();
+        let mut arguments = vec!["sync", "--source", source, "--target", target, "--state", state];
+        arguments.extend(["--sync", "metadata_data_offsets", "--output", "json"]);
+        arguments.extend(more);
+        let mut process = kferry(&arguments).stderr(Stdio::inherit()).spawn().unwrap();
+        let output = process.stdout.take().unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                eprintln!("kferry: {line}");
+                sink.lock().unwrap().push(serde_json::from_str(&line).unwrap());
+            }
+        });
+        Self { process, lines, reader }
+    }
+
+    /// Waits until a line says so.
+    #[track_caller]
+    pub(super) fn says(&self, wanted: impl Fn(&Value) -> bool) {
+        let is_said = || self.lines.lock().unwrap().iter().any(&wanted);
+        assert!(eventually(60, is_said), "kferry does not say it");
+    }
+
+    /// `kill -9`.
+    pub(super) fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.reader.join().unwrap();
+    }
+
+    /// Waits for its end; what it said.
+    #[track_caller]
+    pub(super) fn finish(mut self) -> Vec<Value> {
+        let status = self.process.wait().unwrap();
+        self.reader.join().unwrap();
+        assert!(status.success(), "{status}");
+        let lines = self.lines.lock().unwrap();
+        lines.clone()
+    }
+
+    /// Ends it as Ctrl-C does.
+    #[track_caller]
+    pub(super) fn stop(self) -> Vec<Value> {
+        let id = self.process.id().to_string();
+        let sent = std::process::Command::new("kill").args(["-INT", &id]).status().unwrap();
+        assert!(sent.success());
+        self.finish()
+    }
+}
