@@ -90,6 +90,7 @@ public class Campaign {
             case "allow": admin(a).createAcls(List.of(right(a))).all().get(); break;
             case "revoke": admin(a).deleteAcls(List.of(right(a).toFilter())).all().get(); break;
             case "password": password(admin(a), a.text("user"), a.text("password")); break;
+            case "forge": CampaignForge.run(BOOTSTRAP.get("source"), a); break;
             case "judge":
                 new CampaignJudge(BOOTSTRAP.get("source"), BOOTSTRAP.get("target"), a, Campaign::print).run(); break;
             default: throw new IllegalArgumentException("unknown verb " + words[0]);
@@ -105,7 +106,7 @@ public class Campaign {
     }
 
     private static void create(Arguments a) throws Exception {
-        NewTopic topic = new NewTopic(a.text("topic"), a.number("partitions", 1), (short) 3);
+        NewTopic topic = new NewTopic(a.text("topic"), a.number("partitions", 1), (short) a.number("replicas", 3));
         topic.configs(a.starting("config."));
         admin(a).createTopics(Set.of(topic)).all().get();
     }

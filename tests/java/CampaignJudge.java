@@ -35,6 +35,7 @@ final class CampaignJudge {
     private final String source;
     private final String target;
     private final String topic;
+    private final String targetTopic;
     private final int partitions;
     private final String kind;
     private final Sink sink;
@@ -51,6 +52,7 @@ final class CampaignJudge {
         this.source = source;
         this.target = target;
         this.topic = a.text("topic");
+        this.targetTopic = a.text("target_topic", topic);
         this.partitions = a.number("partitions", 1);
         this.kind = a.text("kind");
         this.sink = sink;
@@ -80,8 +82,8 @@ final class CampaignJudge {
     void run() {
         for (partition = 0; partition < partitions; partition++) {
             lost = doubled = disordered = changed = foreign = 0;
-            Log expected = read(source, "read_committed");
-            Log found = read(target, "read_uncommitted");
+            Log expected = read(source, topic, "read_committed");
+            Log found = read(target, targetTopic, "read_uncommitted");
             if (kind.startsWith("compact")) {
                 compareCompacted(expected, found);
             } else {
@@ -179,7 +181,7 @@ final class CampaignJudge {
         }
     }
 
-    private Log read(String bootstrap, String isolation) {
+    private Log read(String bootstrap, String topic, String isolation) {
         Properties properties = new Properties();
         properties.put("bootstrap.servers", bootstrap);
         properties.put("isolation.level", isolation);

@@ -362,7 +362,8 @@ impl Bench {
     }
 }
 
-fn verdict(topic: &str, lines: &[Vec<String>]) -> Result<Verdict> {
+/// Adds up the judge's lines about one topic.
+pub(super) fn verdict(topic: &str, lines: &[Vec<String>]) -> Result<Verdict> {
     let mut verdict = Verdict { topic: topic.to_owned(), ..Verdict::default() };
     for line in lines {
         match line.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
