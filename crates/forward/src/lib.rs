@@ -4,8 +4,8 @@
 //! the 61 header bytes under which an untouched payload travels ([`patched_header`]), rebuilds the few
 //! batches that cannot travel as they are ([`rebuild()`]), and keeps the books that make the copy exact:
 //! [`Runs`] (which source offset carries which ordinal), [`sequence`] (ordinal to producer sequence),
-//! [`OffsetMap`] (source offset to target offset and back) and [`tail`] (what the target's log says
-//! after an interruption).
+//! [`OffsetMap`] (source offset to target offset and back), [`tail`] (what the target's log says
+//! after an interruption) and [`content`] (where the copy stands when the books are lost).
 //!
 //! It does no I/O, reads no clock and decides nothing about policy: what to do with a batch that cannot
 //! be copied, or with a source that was truncated, is left to `replicate`.
@@ -18,6 +18,7 @@ pub mod decide;
 pub mod patch;
 pub mod rebuild;
 
+pub mod content;
 pub mod offset_map;
 pub mod runs;
 pub mod sequence;

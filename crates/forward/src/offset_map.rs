@@ -261,6 +261,12 @@ impl OffsetMap {
         self.changed_from < self.segments.len()
     }
 
+    /// How many drained segments stay in memory at most.
+    #[must_use]
+    pub const fn segments_max(&self) -> usize {
+        self.segments_max
+    }
+
     /// The segments in memory, oldest first.
     pub fn segments(&self) -> impl Iterator<Item = &Segment> {
         self.segments.iter()

@@ -90,6 +90,8 @@ pub struct Tail {
     pub marker_seen: bool,
     /// Batches, without control batches, that others wrote.
     pub foreign_count: usize,
+    /// Batches with a producer id of ours in an epoch that is not known: what knows of the lane is older than the target.
+    pub unknown_epoch_count: usize,
     /// What cannot be explained, in log order.
     pub faults: Vec<TailFault>,
 }
@@ -113,6 +115,7 @@ pub fn read_tail<'a>(
         segments: Vec::new(),
         marker_seen: false,
         foreign_count: 0,
+        unknown_epoch_count: 0,
         faults: Vec::new(),
     };
     for header in headers {
@@ -123,7 +126,10 @@ pub fn read_tail<'a>(
             continue;
         }
         let Some(epoch) = epochs.iter().find(|epoch| epoch.wrote(header)) else {
-            tail.foreign_count += 1;
+            let is_own = epochs.iter().any(|epoch| epoch.producer_id == header.producer_id);
+            let is_new = at >= start.target;
+            tail.unknown_epoch_count += usize::from(is_own && is_new);
+            tail.foreign_count += usize::from(!is_own);
             continue;
         };
         if at >= start.target && header.base_sequence >= 0 {

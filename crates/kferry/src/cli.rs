@@ -145,6 +145,17 @@ pub(crate) enum StartArg {
     Time(i64),
 }
 
+/// What to do where the target holds records that may be a copy the state does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UnknownTargetArg {
+    /// Stop that partition and say why
+    Stop,
+    /// Begin at the start position behind them: they may be there twice afterwards
+    Append,
+    /// Count records of the source by an unknown producer as copied
+    Adopt,
+}
+
 /// `kferry sync`.
 #[derive(Debug, Args)]
 #[command(after_help = SYNC_EXAMPLES)]
@@ -180,6 +191,9 @@ pub(crate) struct SyncArgs {
     /// Copy up to the end offsets seen at the start, then stop
     #[arg(long)]
     pub(crate) once: bool,
+    /// What to do where the target may hold a copy that the state does not know (lost or old state)
+    #[arg(long, value_name = "WHAT", default_value = "stop")]
+    pub(crate) on_unknown_target: UnknownTargetArg,
     /// Form of what is written to standard output
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) output: Format,

@@ -362,6 +362,21 @@ pub enum Event {
         /// Records that the target had without our knowing.
         found_count: i64,
     },
+    /// The copy of a partition goes on behind records that the state did not know: it was lost, or is an older one.
+    LaneAdopted {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Partition on the source.
+        partition: i32,
+        /// The source offset at which it goes on: what lies before counts as copied.
+        offset: i64,
+        /// The target offset that is expected next.
+        target_offset: i64,
+        /// The offset map knows source offsets from this one on; groups before it are not translated.
+        map_start: i64,
+    },
     /// The copy of a partition stopped.
     LaneStopped {
         /// The task.
@@ -717,6 +732,7 @@ impl Event {
             | Self::MetadataSyncFailed { task, .. }
             | Self::LaneStarted { task, .. }
             | Self::LaneRecovered { task, .. }
+            | Self::LaneAdopted { task, .. }
             | Self::LaneStopped { task, .. }
             | Self::LaneRetrying { task, .. }
             | Self::ClusterUnavailable { task, .. }

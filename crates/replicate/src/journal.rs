@@ -82,6 +82,9 @@ pub struct LaneRecord {
     pub runs: Runs,
     /// How far the lane has come.
     pub acked: LaneProgress,
+    /// Where the offset map begins, when records before it were copied by a task whose state was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map_start: Option<SourceOffset>,
 }
 
 /// Under which name a source topic travels, and what it was when the task met it.

@@ -16,13 +16,14 @@ mod settle;
 mod translate;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use forward::{
     EpochBase, OffsetMap, Ordinal, RebuildReason, Runs, Segment, SourceOffset, TargetOffset,
     TargetTraits, patched_header,
 };
+use kafka_client::ProducerIdentity;
 use kafka_wire::Uuid;
 use kafka_wire::record::{BatchV2, RecordLimits};
 
@@ -118,6 +119,13 @@ pub(crate) struct Lane {
     /// Whether the event about other writers was raised.
     pub(crate) knows_foreign_writes: bool,
     limits: RecordLimits,
+    /// Whether the target said where the lane stands since this process began.
+    was_opened: bool,
+    first_identity: Arc<OnceLock<ProducerIdentity>>,
+    /// Where the source was last asked to read: an answer for another position is of no use.
+    asked: SourceOffset,
+    /// What lies before was copied by a task whose state was lost: the map does not know it.
+    map_start: Option<SourceOffset>,
     end: Option<SourceOffset>,
     /// The next source offset to read.
     position: SourceOffset,
@@ -154,6 +162,9 @@ impl Lane {
         let is_dirty = !record.settled && !record.epochs.is_empty();
         let acked = record.acked;
         status.set_position(acked.source_next.0);
+        if let Some(start) = record.map_start {
+            status.set_map_start(start.0);
+        }
         Self {
             key: record.lane,
             status,
@@ -169,6 +180,10 @@ impl Lane {
             is_queued: false,
             knows_foreign_writes: false,
             limits,
+            was_opened: false,
+            first_identity: Arc::default(),
+            asked: acked.source_next,
+            map_start: record.map_start,
             end,
             position: acked.source_next,
             last_fetched_epoch: -1,
@@ -253,6 +268,30 @@ impl Lane {
         &self.epochs
     }
 
+    pub(crate) fn limits(&self) -> RecordLimits {
+        self.limits
+    }
+
+    /// Whether the target said where the lane stands since this process began.
+    pub(crate) fn was_opened(&self) -> bool {
+        self.was_opened
+    }
+
+    /// What the lane's transactional id gave when this process asked first; set by who asks.
+    pub(crate) fn first_identity(&self) -> Arc<OnceLock<ProducerIdentity>> {
+        Arc::clone(&self.first_identity)
+    }
+
+    /// The source is asked for what comes at the lane's position.
+    pub(crate) fn note_asked(&mut self) {
+        self.asked = self.position;
+    }
+
+    /// Whether an answer of the source is about the lane's position: it may have moved since the question.
+    pub(crate) fn expects_answer(&self) -> bool {
+        self.asked == self.position
+    }
+
     /// Whether a batch waits that only lacks a producer.
     pub(crate) fn needs_producer(&self) -> bool {
         self.phase == Phase::Idle && (self.is_dirty || !self.ready.is_empty())
@@ -296,6 +335,7 @@ impl Lane {
             epochs: self.epochs.clone(),
             runs: self.runs.clone(),
             acked: self.acked,
+            map_start: self.map_start,
         }
     }
 

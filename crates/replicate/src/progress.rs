@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -47,6 +47,9 @@ pub(crate) struct LaneStatus {
     source_start: AtomicI64,
     source_end: AtomicI64,
     position: AtomicI64,
+    /// Where the offset map begins after the lane found its place by content; −1 when it did not have to.
+    map_start: AtomicI64,
+    is_placed: AtomicBool,
     target_end: AtomicI64,
     records: AtomicU64,
     bytes: AtomicU64,
@@ -66,6 +69,8 @@ impl LaneStatus {
             source_start: AtomicI64::new(-1),
             source_end: AtomicI64::new(-1),
             position: AtomicI64::new(-1),
+            map_start: AtomicI64::new(-1),
+            is_placed: AtomicBool::new(false),
             target_end: AtomicI64::new(-1),
             records: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -76,6 +81,26 @@ impl LaneStatus {
             by_reason: Mutex::default(),
             last_error: Mutex::default(),
         })
+    }
+
+    /// The offset map knows source offsets from `start` on, since the lane found its place by content.
+    pub(crate) fn set_map_start(&self, start: i64) {
+        self.map_start.store(start, Ordering::Relaxed);
+    }
+
+    /// Where the offset map begins, if not where the lane began.
+    pub(crate) fn map_start(&self) -> Option<i64> {
+        Some(self.map_start.load(Ordering::Relaxed)).filter(|start| *start >= 0)
+    }
+
+    /// The target said where the lane stands.
+    pub(crate) fn set_placed(&self) {
+        self.is_placed.store(true, Ordering::Release);
+    }
+
+    /// Whether the target said where the lane stands.
+    pub(crate) fn is_placed(&self) -> bool {
+        self.is_placed.load(Ordering::Acquire)
     }
 
     pub(crate) fn set_state(&self, state: LaneState) {

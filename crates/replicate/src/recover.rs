@@ -16,18 +16,23 @@
 //! The tail is read with ListOffsets latest, naming the leader epoch, and Fetch up to it. DescribeProducers is
 //! not asked: what it shows may vanish with the next failover (P15).
 
+mod adopt;
+
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use forward::{EpochBase, Ordinal, Runs, Tail, TailStart, TargetOffset, read_tail};
+use forward::{EpochBase, Ordinal, Runs, Tail, TailStart, TargetOffset, TargetTraits, read_tail};
 use kafka_client::{Client, ClientError, Isolation, OffsetSpec, ProducerIdentity, TopicPartition};
 use kafka_wire::ErrorCode;
-use kafka_wire::record::{Batch, BatchError, BatchHeader, split};
+use kafka_wire::record::{Batch, BatchError, BatchHeader, RecordLimits, split};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 use crate::journal::LaneProgress;
 use crate::lane::{Lane, Recovered};
 use crate::tail_fetch::fetch_once;
+
+pub(crate) use adopt::{Adopted, Standing};
 
 /// How long a fence may take until its marker is seen, elections included (P18: at most 4.3 s seen with a
 /// broker session of 2 s; the default session is 9 s).
@@ -43,12 +48,31 @@ const HOLD: Duration = Duration::from_secs(30);
 /// What a lane knows when the target is asked.
 #[derive(Debug)]
 pub(crate) struct Opening {
+    source_client: Client,
+    source: TopicPartition,
     target: TopicPartition,
+    traits: TargetTraits,
+    limits: RecordLimits,
+    /// Nothing was sent by this process: the journal is all that is known.
+    is_first: bool,
+    /// What the transactional id gave when this process asked first.
+    first_identity: Arc<OnceLock<ProducerIdentity>>,
     transactional_id: String,
     epochs: Vec<EpochBase>,
     runs: Runs,
     acked: LaneProgress,
     is_dirty: bool,
+}
+
+/// How a lane opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// Producer and tail.
+    pub(crate) recovered: Recovered,
+    /// The guarantee.
+    pub(crate) fence: Fence,
+    /// Whether the journal is to be believed.
+    pub(crate) standing: Standing,
 }
 
 /// Which guarantee a lane opened with.
@@ -82,8 +106,15 @@ pub(crate) enum OpenError {
 }
 
 impl Opening {
-    pub(crate) fn of(lane: &Lane) -> Self {
+    /// `source` is asked only when the journal does not say where the lane stands.
+    pub(crate) fn of(lane: &Lane, source: Client) -> Self {
         Self {
+            source_client: source,
+            source: TopicPartition::new(lane.key.source_topic.clone(), lane.key.source_partition),
+            traits: lane.traits,
+            limits: lane.limits(),
+            is_first: !lane.was_opened(),
+            first_identity: lane.first_identity(),
             target: TopicPartition::new(lane.key.target_topic.clone(), lane.key.target_partition),
             transactional_id: lane.transactional_id.clone(),
             epochs: lane.epochs().to_vec(),
@@ -94,8 +125,9 @@ impl Opening {
     }
 
     /// Opens a producer for the lane and says how far the target is.
-    pub(crate) async fn open(self, client: &Client) -> Result<(Recovered, Fence), OpenError> {
+    pub(crate) async fn open(self, client: &Client) -> Result<Opened, OpenError> {
         let (identity, is_transactional) = self.identity(client).await?;
+        self.first_identity.get_or_init(|| identity);
         let end = self.end(client).await?;
         if end < self.acked.target_next.0 {
             return Err(OpenError::Behind {
@@ -107,7 +139,12 @@ impl Opening {
         let fence = self.guard(client, identity, is_transactional, end).await?;
         let tail = self.tail(client, end, fence).await?;
         let ProducerIdentity { producer_id, producer_epoch, .. } = identity;
-        Ok((Recovered { producer_id, producer_epoch, tail }, fence))
+        let standing = if self.is_first {
+            self.standing(client, identity, &tail).await?
+        } else {
+            Standing::Journaled
+        };
+        Ok(Opened { recovered: Recovered { producer_id, producer_epoch, tail }, fence, standing })
     }
 
     /// Makes sure that nothing of an earlier epoch can still be appended.
@@ -247,7 +284,8 @@ impl Opening {
     ) -> Result<(), OpenError> {
         let mut next = headers.last().map_or(from, BatchHeader::next_offset);
         while next < end {
-            let fetched = fetch_once(client, &self.target, next).await?;
+            let fetched =
+                fetch_once(client, &self.target, next, Isolation::ReadUncommitted).await?;
             if fetched.error == ErrorCode::OFFSET_OUT_OF_RANGE {
                 // Retention of the target went over it: what is gone cannot be looked at any more.
                 let earliest = self.offset(client, OffsetSpec::Earliest).await?;

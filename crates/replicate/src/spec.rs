@@ -327,6 +327,20 @@ impl Default for TaskLimits {
     }
 }
 
+/// What happens to a partition whose target may hold a copy that the state does not know and that cannot be placed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownTarget {
+    /// Its copy stops; an event says why.
+    #[default]
+    Stop,
+    /// The copy begins at the start position: what is there already may be there twice afterwards.
+    Append,
+    /// Records of the source by an unknown producer count as this task's copy. Stops where even their content has no
+    /// place in the source.
+    Adopt,
+}
+
 /// One replication task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskSpec {
@@ -346,6 +360,8 @@ pub struct TaskSpec {
     pub once: bool,
     /// What happens when the target refuses single records.
     pub refused_record: RefusedRecordPolicy,
+    /// What happens where the target may hold a copy that the state does not know.
+    pub on_unknown_target: UnknownTarget,
     /// Bounds and paces.
     pub limits: TaskLimits,
 }
@@ -363,6 +379,7 @@ impl TaskSpec {
             group_auto_create: true,
             once: false,
             refused_record: RefusedRecordPolicy::default(),
+            on_unknown_target: UnknownTarget::default(),
             limits: TaskLimits::default(),
         }
     }

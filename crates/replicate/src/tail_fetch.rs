@@ -1,7 +1,7 @@
-//! One fetch outside any session, for looking at the target's own log.
+//! One fetch outside any session, for looking into a log from beside the copy.
 
 use bytes::Bytes;
-use kafka_client::{CallOptions, Client, ClientError, TopicPartition, TopicQuery};
+use kafka_client::{CallOptions, Client, ClientError, Isolation, TopicPartition, TopicQuery};
 use kafka_wire::ErrorCode;
 use kafka_wire::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_wire::messages::{FetchRequest, TopicName};
@@ -18,15 +18,18 @@ const VERSION_MAX: i16 = 12;
 pub(crate) struct Tailed {
     pub(crate) error: ErrorCode,
     pub(crate) records: Bytes,
+    /// Aborted transactions in them, as (producer id, first offset), when reading committed.
+    pub(crate) aborted: Vec<(i64, i64)>,
 }
 
-/// What the leader of `at` has from `offset` on, committed or not by a transaction.
+/// What the leader of `at` has from `offset` on.
 pub(crate) async fn fetch_once(
     client: &Client,
     at: &TopicPartition,
     offset: i64,
+    isolation: Isolation,
 ) -> Result<Tailed, ClientError> {
-    let unknown = |error| Tailed { error, records: Bytes::new() };
+    let unknown = |error| Tailed { error, records: Bytes::new(), aborted: Vec::new() };
     let metadata = client.metadata(TopicQuery::Named(vec![at.topic.clone()])).await?;
     let leader = metadata.topics.get(&at.topic).and_then(|topic| {
         topic.partitions.iter().find(|partition| partition.partition == at.partition)
@@ -48,6 +51,7 @@ pub(crate) async fn fetch_once(
         .with_min_bytes(0)
         .with_max_bytes(BYTES_MAX)
         .with_session_epoch(-1)
+        .with_isolation_level(isolation.code())
         .with_topics(vec![topic]);
     let broker = client.broker(leader.leader_id).await?;
     let options = CallOptions { version_max: Some(VERSION_MAX), ..CallOptions::default() };
@@ -57,6 +61,12 @@ pub(crate) async fn fetch_once(
         Some(answered) => Tailed {
             error: ErrorCode(answered.error_code),
             records: answered.records.unwrap_or_default(),
+            aborted: answered
+                .aborted_transactions
+                .unwrap_or_default()
+                .into_iter()
+                .map(|aborted| (aborted.producer_id.0, aborted.first_offset))
+                .collect(),
         },
         None if response.error_code != 0 => unknown(ErrorCode(response.error_code)),
         None => unknown(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),

@@ -166,6 +166,7 @@ impl Running {
             budget: ByteBudget::new(task.spec.limits.in_flight_bytes_max),
             limits: task.spec.limits.clone(),
             refused_record: task.spec.refused_record,
+            on_unknown_target: task.spec.on_unknown_target,
             openings: Arc::new(Semaphore::new(OPENINGS_MAX)),
             changed: Notify::new(),
         });

@@ -33,10 +33,10 @@ use tokio_util::sync::CancellationToken;
 use crate::budget::{ByteBudget, Lease};
 use crate::event::{Event, EventSink};
 use crate::journal::{Journal, JournalError, LaneKey};
-use crate::lane::{Barrier, Lane, LaneSeed, Phase, Recovered, Translated};
+use crate::lane::{Barrier, Lane, LaneSeed, Phase, Translated};
 use crate::progress::LaneState;
-use crate::recover::{Fence, OpenError, Opening};
-use crate::spec::{RefusedRecordPolicy, TaskLimits, TaskName};
+use crate::recover::{OpenError, Opened, Opening};
+use crate::spec::{RefusedRecordPolicy, TaskLimits, TaskName, UnknownTarget};
 use reading::SourceBroker;
 use writing::{Ended, TargetBroker};
 
@@ -64,6 +64,7 @@ pub(crate) struct WorkerContext {
     pub(crate) budget: ByteBudget,
     pub(crate) limits: TaskLimits,
     pub(crate) refused_record: RefusedRecordPolicy,
+    pub(crate) on_unknown_target: UnknownTarget,
     /// Lanes of one task that ask the target for its tail at the same time.
     pub(crate) openings: Arc<Semaphore>,
     /// Woken when a lane is done or stopped.
@@ -107,7 +108,7 @@ enum Done {
     Reserved { broker: i32, lease: Lease },
     Fetched { broker: i32, lease: Lease, result: Result<FetchResponse, ClientError> },
     Produced { broker: i32, ended: Ended },
-    Opened { lane: LaneId, result: Result<(Recovered, Fence), OpenError> },
+    Opened { lane: LaneId, result: Result<Opened, OpenError> },
     Rested { lane: LaneId },
     Bounds { lane: LaneId, result: Result<(i64, i64), OpenError> },
     Journaled { barriers: Vec<(LaneId, Barrier)>, result: Result<(), JournalError> },
@@ -263,7 +264,7 @@ impl Worker {
             return;
         }
         lane.phase = Phase::Opening;
-        let opening = Opening::of(lane);
+        let opening = Opening::of(lane, self.ctx.source.clone());
         let ctx = Arc::clone(&self.ctx);
         self.start(async move {
             let _turn =

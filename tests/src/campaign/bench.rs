@@ -83,11 +83,8 @@ impl End {
             .property("replica.lag.time.max.ms", "5000")
             .property("controller.quorum.election.timeout.ms", "500")
             .property("controller.quorum.fetch.timeout.ms", "1500")
-            .property("controller.quorum.election.backoff.max.ms", "500")
-            .property("num.recovery.threads.per.data.dir", "2");
+            .property("controller.quorum.election.backoff.max.ms", "500");
         options.heap_mib = 384;
-        // A broker that is killed every other minute never earns the better compiler's work.
-        options.jvm_options.push("-XX:TieredStopAtLevel=1".into());
         options.keep = true;
         options.ready_within = PATIENCE;
         for (index, proxy) in proxies.iter().enumerate() {

@@ -11,13 +11,11 @@ use super::subject::{self, Subject};
 
 /// How the report counts `kill -9` of kferry.
 pub(super) const KILLED: &str = "kill -9 of kferry";
-/// Not a fault: how often a life of kferry was seen to copy before it ended.
-const COPYING: &str = "(kferry was seen copying)";
 /// How the report counts `kill -9` of brokers.
 pub(super) const BROKER_KILLED: &str = "kill -9 of a broker";
 
 /// Killed even though it copies nothing yet: brokers may be in trouble for long.
-const START_WITHIN: Duration = Duration::from_secs(15);
+const START_WITHIN: Duration = Duration::from_secs(8);
 
 /// Runs kferry and kills it at random instants. Ends with the process gone.
 pub(super) fn kill_the_process(
@@ -42,14 +40,9 @@ pub(super) fn kill_the_process(
         while ended.is_none() && until.is_none_or(|until| Instant::now() < until) {
             thread::sleep(Duration::from_millis(5));
             ended = subject.ended()?;
-            if until.is_none() {
-                let is_copying = subject.is_copying();
-                if is_copying {
-                    bench.note(COPYING, "");
-                }
-                if is_copying || bench.is_over() || begin.elapsed() > START_WITHIN {
-                    until = Some(Instant::now() + life);
-                }
+            let has_waited = begin.elapsed() > START_WITHIN || bench.is_over();
+            if until.is_none() && (has_waited || subject.is_copying()) {
+                until = Some(Instant::now() + life);
             }
         }
         if let Some(status) = ended {
@@ -116,7 +109,7 @@ pub(super) fn change_rights(bench: &Bench, mut random: Rng) -> Result<()> {
     let mut kinds = [0, 1, 2, 3, 4, 5, 6, 7];
     random.shuffle(&mut kinds);
     for kind in kinds.into_iter().cycle() {
-        let time = Duration::from_millis(random.u64(3000..9000));
+        let time = Duration::from_millis(random.u64(2000..6000));
         bench.pause(time);
         if bench.is_over() {
             break;

@@ -31,8 +31,6 @@ pub struct Options {
     pub advertised: Vec<(usize, String)>,
     /// The JVM heap of each broker in MiB.
     pub heap_mib: u32,
-    /// Further options of the brokers' JVMs.
-    pub jvm_options: Vec<String>,
     /// How long the start may take.
     pub ready_within: Duration,
     /// Whether the data directory stays when the cluster ends.
@@ -55,7 +53,6 @@ impl Options {
             broker_properties: Vec::new(),
             advertised: Vec::new(),
             heap_mib: 640,
-            jvm_options: Vec::new(),
             ready_within: Duration::from_secs(120),
             keep: false,
         }
@@ -335,11 +332,9 @@ impl KafkaCluster {
             let log = top.join(format!("broker-{id}.log"));
             touch(&log)?;
             let heap = format!("-Xmx{}m", options.heap_mib);
-            let mut jvm_options = vec![heap.into(), "-Xms128m".into()];
-            jvm_options.extend(options.jvm_options.iter().map(OsString::from));
             let command = cluster.java(
                 "kafka.Kafka",
-                jvm_options,
+                vec![heap.into(), "-Xms128m".into()],
                 vec![top.join(format!("broker-{id}.properties")).into()],
             );
             cluster.brokers.push(Broker { id, ports, data, server: Server::new(command, log) });

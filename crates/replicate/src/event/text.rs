@@ -202,6 +202,13 @@ impl Event {
                     Ok(())
                 }
             }
+            Self::LaneAdopted { topic, partition, offset, map_start, .. } => {
+                write!(
+                    f,
+                    "{topic}-{partition}: the state did not know what the target holds; it is the source's up to offset {}, the copy goes on at {offset}; the offset map begins at source offset {map_start}",
+                    offset - 1
+                )
+            }
             Self::LaneStopped { topic, partition, offset, cause, .. } => {
                 write!(f, "{topic}-{partition} stopped before offset {offset}: {cause}")
             }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use forward::SourceOffset;
 use kafka_client::{Isolation, OffsetSpec, TopicPartition};
 
-use super::routes::Snapshot;
+use super::routes::{LaneRoute, Snapshot};
 use super::state::Answer;
 use super::{GroupSync, LookError};
 use crate::journal::{JournalError, MapQuery};
@@ -66,7 +66,7 @@ impl GroupSync {
                     seen.state = GroupState::Known;
                     continue;
                 }
-                let valid_from = routes.lane(at).and_then(|lane| lane.valid_from);
+                let valid_from = routes.lane(at).and_then(LaneRoute::valid_from);
                 if let Some(valid_from) = valid_from.filter(|from| seen.committed.offset < *from) {
                     seen.state = GroupState::Unknown;
                     (seen.resolved, seen.held) = (None, None);
@@ -98,7 +98,10 @@ impl GroupSync {
             Translated::End(target) if target.0 >= 0 => {
                 Some(Answer::At { target: target.0, is_record: false })
             }
-            Translated::End(_) | Translated::Empty => None,
+            Translated::End(_) | Translated::Empty => {
+                let is_unplaced = routes.lane(&question.0).is_some_and(LaneRoute::is_unplaced);
+                is_unplaced.then_some(Answer::Beyond)
+            }
             Translated::Beyond => Some(Answer::Beyond),
             Translated::Journaled(next) => {
                 let (at, offset) = question;

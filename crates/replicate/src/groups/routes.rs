@@ -33,10 +33,20 @@ pub(super) struct LaneRoute {
     worker: usize,
     status: Arc<LaneStatus>,
     /// Source offsets before this one lie somewhere on the target, but nobody knows where.
-    pub(super) valid_from: Option<i64>,
+    valid_from: Option<i64>,
 }
 
 impl LaneRoute {
+    /// Source offsets before this one lie somewhere on the target, but nobody knows where.
+    pub(super) fn valid_from(&self) -> Option<i64> {
+        self.valid_from.max(self.status.map_start())
+    }
+
+    /// Whether the target holds records of which it is not known yet whether they are the lane's.
+    pub(super) fn is_unplaced(&self) -> bool {
+        self.valid_from.is_some() && !self.status.is_placed()
+    }
+
     /// The source's end as its readers see it, −1 while unknown.
     pub(super) fn source_end(&self) -> i64 {
         self.status.source_end()

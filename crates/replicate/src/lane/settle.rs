@@ -1,11 +1,12 @@
 //! Answers of the target: acknowledgements, interruptions, and what the tail said after one.
 
-use forward::{EpochBase, Ordinal, SourceOffset, Tail, TargetOffset};
+use forward::{EpochBase, OffsetMap, Ordinal, Runs, SourceOffset, Tail, TargetOffset};
 use thiserror::Error;
 
 use super::{Lane, Outgoing, Phase};
 use crate::journal::LaneProgress;
 use crate::progress::LaneState;
+use crate::recover::Adopted;
 
 /// Why an acknowledgement is not believed. The tail tells what happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -163,11 +164,36 @@ impl Lane {
             ordinal_base: next,
         }];
         self.is_proven = false;
+        self.was_opened = true;
+        self.status.set_placed();
         self.raise_barrier(next);
         self.phase = Phase::Running;
         self.status.set_state(LaneState::Running);
         self.status.set_position(self.acked.source_next.0);
         Ok(())
+    }
+
+    /// Goes on behind records that the journal does not know: what was read is forgotten, and the map begins anew, since
+    /// nobody can tell where the earlier records lie. [`Lane::recovered`] follows.
+    pub(crate) fn adopt(&mut self, adopted: &Adopted, tail: &mut Tail) {
+        self.ready.clear();
+        self.buffered_bytes = 0;
+        self.barriers.clear();
+        self.unwritten.clear();
+        self.runs = Runs::default();
+        self.position = adopted.source_next;
+        self.last_fetched_epoch = -1;
+        self.next_ordinal = self.acked.ordinal;
+        self.acked.source_next = adopted.source_next;
+        let first = adopted.segments.first();
+        let source_start = first.map_or(adopted.source_next, |segment| segment.source_start);
+        let target_start = first.map_or(tail.target_next, |segment| segment.target_start);
+        self.map_start = Some(source_start);
+        self.status.set_map_start(source_start.0);
+        self.map = OffsetMap::new(source_start, target_start, self.map.segments_max());
+        tail.ordinal_next = self.acked.ordinal;
+        tail.segments.clone_from(&adopted.segments);
+        tail.faults.clear();
     }
 
     /// Books the waiting batches that the tail shows to be on the target.

@@ -159,6 +159,7 @@ impl World {
                 source_next: SourceOffset(0),
                 target_next: TargetOffset(-1),
             },
+            map_start: None,
         };
         let lane = Self::lane(&journal);
         Self {

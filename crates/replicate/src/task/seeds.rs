@@ -273,6 +273,7 @@ impl Running {
                 source_next: start,
                 target_next: TargetOffset(-1),
             },
+            map_start: None,
         }
     }
 

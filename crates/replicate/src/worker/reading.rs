@@ -149,11 +149,13 @@ impl Worker {
         let Some(connection) = broker.connection.clone() else { return };
         let mut wanted = Vec::new();
         let mut lacks_room = false;
-        for lane in broker.lanes.iter().map(|id| &self.lanes[*id]) {
+        for id in &broker.lanes {
+            let lane = &mut self.lanes[*id];
             if !lane.wants_data(LANE_BUFFER_BYTES_MAX) {
                 lacks_room |= lane.phase != Phase::Stopped && lane.buffered_bytes() > 0;
                 continue;
             }
+            lane.note_asked();
             let (position, last_fetched_epoch) = lane.position();
             wanted.push(FetchPartition {
                 topic: lane.key.source_topic.clone(),
@@ -225,7 +227,7 @@ impl Worker {
 
     fn take_partition(&mut self, id: LaneId, fetched: FetchedPartition, lease: &Arc<Lease>) {
         let lane = &mut self.lanes[id];
-        if lane.phase == Phase::Stopped {
+        if lane.phase == Phase::Stopped || !lane.expects_answer() {
             return;
         }
         if !fetched.error.is_ok() {

@@ -12,7 +12,8 @@ use tokio::time::sleep;
 use super::{Done, LaneId, Worker, backoff};
 use crate::event::Event;
 use crate::lane::{Phase, Recovered};
-use crate::recover::{Fence, OpenError};
+use crate::recover::{Fence, OpenError, Opened, Standing};
+use crate::spec::UnknownTarget;
 
 /// Requests under way per connection. The broker works on one at a time (P11); the others hide the way.
 const REQUESTS_MAX: usize = 5;
@@ -339,13 +340,13 @@ impl Worker {
     }
 
     /// The target said where a lane stands.
-    pub(super) fn opened(&mut self, id: LaneId, result: Result<(Recovered, Fence), OpenError>) {
+    pub(super) fn opened(&mut self, id: LaneId, result: Result<Opened, OpenError>) {
         let lane = &mut self.lanes[id];
         if lane.phase != Phase::Opening {
             return;
         }
         match result {
-            Ok((recovered, fence)) => self.resume(id, recovered, fence),
+            Ok(opened) => self.resume(id, opened),
             Err(error) if is_denied(&error) => self.stop_lane(
                 id,
                 error.to_string(),
@@ -373,7 +374,57 @@ impl Worker {
         }
     }
 
-    fn resume(&mut self, id: LaneId, recovered: Recovered, fence: Fence) {
+    /// Takes up what the target holds and the journal does not know. False when the lane stopped over it.
+    fn adopt(&mut self, id: LaneId, standing: Standing, recovered: &mut Recovered) -> bool {
+        let (adopted, cause) = match (standing, self.ctx.on_unknown_target) {
+            (Standing::Journaled, _) => return true,
+            (Standing::Adopted(adopted), _) => (Some(adopted), String::new()),
+            (Standing::Unknown { cause, content: Some(adopted) }, UnknownTarget::Adopt) => {
+                (Some(adopted), cause)
+            }
+            (Standing::Unknown { cause, .. }, UnknownTarget::Append) => (None, cause),
+            (Standing::Unknown { cause, .. }, _) => {
+                self.stop_lane(
+                    id,
+                    cause,
+                    "restore the state directory, or empty the target topic; if those records are a finished copy of this source, run with --on-unknown-target adopt; if they are something else, with --on-unknown-target append",
+                );
+                return false;
+            }
+        };
+        let lane = &mut self.lanes[id];
+        let (task, topic) = (self.ctx.task.clone(), lane.key.source_topic.clone());
+        let partition = lane.key.source_partition;
+        let event = match adopted {
+            Some(adopted) => {
+                lane.adopt(&adopted, &mut recovered.tail);
+                let first = adopted.segments.first();
+                Event::LaneAdopted {
+                    task,
+                    topic,
+                    partition,
+                    offset: adopted.source_next.0,
+                    target_offset: recovered.tail.target_next.0,
+                    map_start: first.map_or(adopted.source_next, |first| first.source_start).0,
+                }
+            }
+            None => Event::GuaranteeChanged {
+                task,
+                topic,
+                partition,
+                guarantee: "records that the target holds already may be there twice, as --on-unknown-target append allows",
+                cause,
+            },
+        };
+        self.emit(event);
+        true
+    }
+
+    fn resume(&mut self, id: LaneId, opened: Opened) {
+        let Opened { mut recovered, fence, standing } = opened;
+        if !self.adopt(id, standing, &mut recovered) {
+            return;
+        }
         let lane = &mut self.lanes[id];
         let was_dirty = lane.is_dirty;
         let before = lane.acked();

@@ -44,7 +44,7 @@ async fn history(seed: u64) {
 
 #[test]
 fn the_stored_map_is_exact_for_every_offset_both_ways() {
-    for seed in 0..seeds(1) * 12 {
+    for seed in 0..seeds(1) * 8 {
         in_runtime(history(seed));
     }
 }

@@ -11,13 +11,13 @@ use kafka_client::{
 };
 use replicate::{
     journal::RedbJournal,
-    spec::{StartPosition, SyncMode, TaskSpec, TopicSelection},
+    spec::{StartPosition, SyncMode, TaskSpec, TopicSelection, UnknownTarget},
 };
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::session::Session;
 use crate::{
-    cli::{StartArg, SyncArg, SyncArgs},
+    cli::{StartArg, SyncArg, SyncArgs, UnknownTargetArg},
     commands::check,
     config::{self, Connection},
     failure::Failure,
@@ -83,6 +83,11 @@ fn spec(args: &SyncArgs) -> Result<TaskSpec, Failure> {
     spec.same_partition = args.same_partition;
     spec.once = args.once;
     spec.refused_record = args.on_refused_record;
+    spec.on_unknown_target = match args.on_unknown_target {
+        UnknownTargetArg::Stop => UnknownTarget::Stop,
+        UnknownTargetArg::Append => UnknownTarget::Append,
+        UnknownTargetArg::Adopt => UnknownTarget::Adopt,
+    };
     spec.validate().map_err(|error| Failure::usage("--sync and --topics").because(&error))?;
     Ok(spec)
 }

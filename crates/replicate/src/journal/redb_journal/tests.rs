@@ -39,6 +39,7 @@ fn lane(partition: i32, ordinal: i64) -> LaneRecord {
             source_next: SourceOffset(ordinal + 9),
             target_next: TargetOffset(ordinal),
         },
+        map_start: None,
     }
 }
 

@@ -189,6 +189,7 @@ impl Pair {
             epochs: Vec::new(),
             runs: forward::Runs::default(),
             acked,
+            map_start: None,
         };
         let saved = Saved { done: start, ..Saved::default() };
         Self {
