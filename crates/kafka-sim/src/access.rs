@@ -3,6 +3,7 @@
 mod brokers;
 mod logs;
 
+use kafka_wire::messages::ApiKey;
 use kafka_wire::{ErrorCode, Uuid};
 use thiserror::Error;
 
@@ -107,6 +108,12 @@ impl Cluster {
         }
         let assignments = state.assign(0, partitions, replication);
         Ok(state.add_topic(self.config(), name, assignments, overrides, self.now_ms()))
+    }
+
+    /// How many requests of an API the cluster was asked so far.
+    #[must_use]
+    pub fn request_count(&self, api_key: ApiKey) -> u64 {
+        self.state().requests.get(&(api_key as i16)).copied().unwrap_or_default()
     }
 
     /// Deletes a topic at once; `false` when there is none.

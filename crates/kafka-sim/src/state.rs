@@ -64,6 +64,8 @@ pub(crate) struct State {
     pub(crate) transactions: Transactions,
     pub(crate) permissions: Permissions,
     pub(crate) faults: FaultRules,
+    /// How many requests of each API were understood.
+    pub(crate) requests: BTreeMap<i16, u64>,
     pub(crate) random: fastrand::Rng,
     pub(crate) broker_configs: Overrides,
     next_producer_block: i64,
@@ -84,6 +86,7 @@ impl State {
             transactions: Transactions::default(),
             permissions: Permissions::default(),
             faults: FaultRules::default(),
+            requests: BTreeMap::new(),
             random: fastrand::Rng::with_seed(config.seed),
             broker_configs: config.topic_defaults.iter().cloned().collect(),
             next_producer_block: 0,

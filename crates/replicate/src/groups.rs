@@ -44,6 +44,9 @@ const TARGET_LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// Looks in a row that must miss a group before it is asked for by name.
 const MISSING_LOOKS: u32 = 3;
 
+/// Groups that are asked for by name in one look.
+const SUSPECTS_MAX: usize = 64;
+
 /// Looks at the end of a `once` task, at most, until one of them goes through, and the pause between them.
 const LAST_LOOKS_MAX: u32 = 10;
 const LAST_LOOKS_PAUSE: Duration = Duration::from_millis(300);
@@ -293,8 +296,9 @@ impl GroupSync {
                 group.missing_looks = 0;
                 continue;
             }
-            group.missing_looks += 1;
-            if group.missing_looks >= MISSING_LOOKS {
+            group.missing_looks = group.missing_looks.saturating_add(1);
+            // The others' turn comes at the next look.
+            if group.missing_looks >= MISSING_LOOKS && suspects.len() < SUSPECTS_MAX {
                 group.missing_looks = 0;
                 suspects.push(name.clone());
             }

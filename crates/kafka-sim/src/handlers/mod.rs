@@ -126,6 +126,7 @@ pub(crate) async fn handle(peer: &mut Peer, frame: Bytes) -> Reply {
     if let Some(client_id) = &header.client_id {
         peer.client_id = client_id.to_string();
     }
+    *peer.cluster.state().requests.entry(preamble.api_key).or_default() += 1;
     let correlation = preamble.correlation_id;
     match request {
         RequestKind::Produce(request) => produce::handle(peer, correlation, version, request).await,
