@@ -76,6 +76,15 @@ Examples:
 Values are shown only with --show-values, shortened and escaped. Damaged data is reported with its position.
 Exit codes: 0 all batches sound, 1 something is damaged or cannot be read, 2 wrong usage.";
 
+const OFFSETS_EXAMPLES: &str = "\
+Examples:
+  kferry offsets orders:0@1234 --state kferry-state/sync                   where is this source record on the target
+  kferry offsets orders:0@1300 --state kferry-state/sync --from target     which source record is this
+
+It works while a sync runs on the state, which then answers, and on the state of one that has ended. A running sync knows
+what was acknowledged up to about a second ago.
+Exit codes: 0 answered (also when the answer is: not copied yet), 1 no such topic, partition or state, 2 wrong usage.";
+
 /// Copies Kafka clusters to Kafka clusters.
 #[derive(Debug, Parser)]
 #[command(name = "kferry", version, about, after_help = TOP_EXAMPLES, max_term_width = 120, propagate_version = true)]
@@ -99,6 +108,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Show what is in record batches, header by header
     Inspect(InspectArgs),
+    /// Where a source offset lies on the target, and the other way round
+    Offsets(OffsetsArgs),
     /// One simulated cluster on loopback ports, for tests and benches
     #[command(hide = true)]
     Sandbox(SandboxArgs),
@@ -251,6 +262,33 @@ pub(crate) struct InspectArgs {
     /// Stop after this many batches
     #[arg(long, value_name = "N")]
     pub(crate) batches: Option<u64>,
+    /// Form of what is written to standard output
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) output: Format,
+}
+
+/// Which end an offset is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FromArg {
+    /// The cluster that is copied
+    Source,
+    /// The cluster it is copied to
+    Target,
+}
+
+/// `kferry offsets`.
+#[derive(Debug, Args)]
+#[command(after_help = OFFSETS_EXAMPLES)]
+pub(crate) struct OffsetsArgs {
+    /// The place asked about, with the topic's name on that end
+    #[arg(value_name = "TOPIC:PARTITION@OFFSET", value_parser = partition_at)]
+    pub(crate) at: PartitionAt,
+    /// Where the task keeps its position: what `kferry sync` has as --state
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: PathBuf,
+    /// The end that the place is on
+    #[arg(long, value_name = "END", default_value = "source")]
+    pub(crate) from: FromArg,
     /// Form of what is written to standard output
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) output: Format,

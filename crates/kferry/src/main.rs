@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Command::Check(args) => args.output,
         Command::Demo(args) => args.output,
         Command::Inspect(args) => args.output,
+        Command::Offsets(args) => args.output,
         Command::Sandbox(_) => Format::Text,
     };
     let output = Output::new(format);
@@ -50,6 +51,7 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
             Command::Check(args) => commands::check::run(args, output).await,
             Command::Demo(args) => commands::demo::run(args, output).await,
             Command::Inspect(args) => commands::inspect::run(args, output).await,
+            Command::Offsets(args) => commands::offsets::run(args, output).await,
             Command::Sandbox(args) => commands::sandbox::run(args, output).await,
         }
     });

@@ -7,6 +7,7 @@
 
 pub mod event;
 pub mod journal;
+pub mod offsets;
 pub mod spec;
 
 pub mod budget;

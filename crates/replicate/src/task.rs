@@ -18,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 pub use error::{Role, TaskError};
+pub(crate) use seeds::map_start_of;
 
 use crate::budget::ByteBudget;
 use crate::event::{Event, EventSink};

@@ -10,6 +10,7 @@ mod check;
 mod config;
 mod demo;
 mod inspect;
+mod offsets;
 mod support;
 mod sync;
 mod usage;

@@ -34,6 +34,14 @@ pub(super) async fn load_map_starts(
     Ok(note.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }
 
+/// Where the offset map of `lane` begins, when its target partition held records before.
+pub(crate) async fn map_start_of(
+    journal: &dyn Journal,
+    lane: &LaneKey,
+) -> Result<Option<i64>, JournalError> {
+    Ok(load_map_starts(journal).await?.get(&map_start_name(lane)).copied())
+}
+
 /// What the source answered for each partition.
 type Listed = BTreeMap<TopicPartition, Result<i64, ErrorCode>>;
 

@@ -3,14 +3,14 @@
 mod session;
 mod summary;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use kafka_client::{
     Client,
     preflight::{self, Options, Outcome, Role, Step},
 };
 use replicate::{
-    journal::RedbJournal,
+    journal::{Journal, RedbJournal},
     spec::{StartPosition, SyncMode, TaskSpec, TopicSelection, UnknownTarget},
 };
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::session::Session;
 use crate::{
     cli::{StartArg, SyncArg, SyncArgs, UnknownTargetArg},
-    commands::check,
+    commands::{check, offsets},
     config::{self, Connection},
     failure::Failure,
     output::{Output, text},
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The file in the state directory.
-const STATE_FILE: &str = "task.redb";
+pub(crate) const STATE_FILE: &str = "task.redb";
 
 /// Copies one cluster to another until done or told to stop.
 ///
@@ -53,7 +53,13 @@ pub(crate) async fn run(args: SyncArgs, output: &Output) -> Result<(), Failure> 
         return Err(interrupted());
     };
     let once = spec.once;
-    let session = Session { spec, source, target, journal: std::sync::Arc::new(journal), shutdown };
+    let journal: Arc<dyn Journal> = Arc::new(journal);
+    let _served = offsets::serve(&state, Arc::clone(&journal))
+        .inspect_err(|error| {
+            tracing::warn!(%error, "`kferry offsets` cannot ask this process: no socket in the state directory");
+        })
+        .ok();
+    let session = Session { spec, source, target, journal, shutdown };
     let report = session.run(output).await?;
     summary::show(&report, output);
     if report.is_interrupted && once {
