@@ -6,6 +6,7 @@
     reason = "helpers of tests, outside of their functions"
 )]
 
+mod chaos;
 mod follow;
 mod scope;
 mod whose;
