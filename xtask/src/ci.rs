@@ -2,7 +2,7 @@
 
 use crate::output::line;
 use crate::run::Tally;
-use crate::{dist, fuzz, lint, testing, tidy};
+use crate::{dist, fuzz, lint, sim, testing, tidy};
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,11 @@ type Step = (&'static str, fn() -> Result<Tally>);
 
 /// Cheap steps first. Integration uses the binary of dist; later steps run even when an earlier one fails, so that one run shows
 /// everything.
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("tidy", || tidy::run(false)),
     ("lint", lint::run),
     ("test", testing::test),
+    ("sim", sim::ci),
     ("dist", dist::run),
     ("integration", || testing::integration(&[], 1)),
     ("fuzz", || fuzz::run(FUZZ_SECONDS, &[])),

@@ -17,11 +17,12 @@ pub(crate) fn run() -> Result<Tally> {
     banned::check(TARGET)?;
     let binary = binary()?;
     verify(&binary)?;
+    no_planted_bugs(&binary)?;
     let sum = read(Command::new("sha256sum").arg(&binary))?;
     let bytes = fs::metadata(&binary)?.len();
     line(format_args!("{}", binary.display()));
     line(format_args!(
-        "static, {:.1} MiB, no C compiled, sha256 {}",
+        "static, {:.1} MiB, no C compiled, no planted bugs, sha256 {}",
         mib(bytes),
         sum.split(' ').next().unwrap_or("")
     ));
@@ -57,6 +58,23 @@ fn binary() -> Result<PathBuf> {
         .env("CXX", "/bin/false");
     check(&mut build)?;
     Ok(target_directory().join(TARGET).join("release").join("kferry"))
+}
+
+/// The switches of `forward::planted` are not in what is shipped: no crate of it has the feature, and the binary does not know
+/// the name of any bug.
+fn no_planted_bugs(binary: &Path) -> Result<()> {
+    let features = read(
+        cargo().args(["tree", "--locked", "-e", "features", "-p", "kferry", "--target", TARGET]),
+    )?;
+    ensure!(!features.contains("planted"), "the feature `planted` is on in kferry's tree");
+    let bytes = fs::read(binary)?;
+    let name = b"SecondBeforeProven";
+    ensure!(
+        !bytes.windows(name.len()).any(|window| window == name),
+        "{} knows planted bugs",
+        binary.display()
+    );
+    Ok(())
 }
 
 fn verify(binary: &Path) -> Result<()> {

@@ -10,6 +10,7 @@ mod kafka_command;
 mod lint;
 mod output;
 mod run;
+mod sim;
 mod testing;
 mod tidy;
 
@@ -28,7 +29,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Everything that decides about a change: tidy, lint, test, dist, integration, fuzz.
+    /// Everything that decides about a change: tidy, lint, test, sim, dist, integration, fuzz.
     Ci,
     /// Check what no compiler checks: arrows between crates, file sizes, banned words, forms, links.
     Tidy {
@@ -40,6 +41,8 @@ enum Verb {
     Lint,
     /// All tests that need neither network nor Java.
     Test,
+    /// Whole tasks between simulated clusters under faults, one history per seed.
+    Sim(sim::SimArguments),
     /// The tests on real brokers (needs a JDK and Maven).
     Integration {
         /// Parts of test names; all when none is given.
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         Verb::Tidy { fix } => tidy::run(fix).map(drop),
         Verb::Lint => lint::run().map(drop),
         Verb::Test => testing::test().and_then(conclude),
+        Verb::Sim(arguments) => sim::run(&arguments).and_then(conclude),
         Verb::Integration { filters, threads } => {
             testing::integration(&filters, threads).and_then(conclude)
         }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use aborted::AbortedFilter;
 
 use crate::SourceOffset;
+use crate::planted::{self, Bug};
 
 /// What becomes of one source batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -150,9 +151,11 @@ fn decide_v2(
 ) -> Result<Decision, BatchError> {
     let header = &batch.header;
     // The filter comes first: it must see markers that lie before the position as well.
-    let is_aborted = aborted.handle_batch(header);
-    if header.attributes.is_control() {
-        if batch.control()?.is_some_and(|control| control.kind == ControlKind::Abort) {
+    let is_aborted = aborted.handle_batch(header) && !planted::has(Bug::ForgetAborted);
+    if header.attributes.is_control() && !planted::has(Bug::CopyControl) {
+        if batch.control()?.is_some_and(|control| control.kind == ControlKind::Abort)
+            && !planted::has(Bug::DropMarker)
+        {
             aborted.handle_abort(header.producer_id);
         }
         let is_past = header.last_offset() < position.0;
@@ -182,7 +185,10 @@ fn decide_header(header: &BatchHeader, target: &TargetTraits) -> Decision {
         Decision::Rebuild(RebuildReason::Gaps)
     } else if attributes.has_delete_horizon() {
         Decision::Rebuild(RebuildReason::DeleteHorizon)
-    } else if attributes.is_log_append_time() && !target.log_append_time {
+    } else if attributes.is_log_append_time()
+        && !target.log_append_time
+        && !planted::has(Bug::AppendTimeNotKept)
+    {
         Decision::Rebuild(RebuildReason::LogAppendTime)
     } else {
         Decision::AsIs

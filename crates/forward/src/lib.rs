@@ -14,6 +14,8 @@ mod offset;
 #[cfg(test)]
 mod testing;
 
+pub mod planted;
+
 pub mod decide;
 pub mod patch;
 pub mod rebuild;

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::planted::{self, Bug};
 use crate::{SourceOffset, TargetOffset};
 
 /// `len` records at consecutive offsets on both sides.
@@ -41,7 +42,12 @@ impl Segment {
     /// The target offset of the first record at or after `source`, which must lie before the end.
     #[must_use]
     pub fn target_at_or_after(&self, source: SourceOffset) -> TargetOffset {
-        self.target_start.plus(source.since(self.source_start).max(0))
+        let distance = source.since(self.source_start);
+        self.target_start.plus(if planted::has(Bug::TranslateInGap) {
+            distance
+        } else {
+            distance.max(0)
+        })
     }
 
     /// The source offset of the first record at or after `target`, which must lie before the end.
@@ -249,7 +255,11 @@ impl OffsetMap {
     /// The segments that are new or have grown since the last call, for the journal: one that has grown
     /// keeps its `source_start`, by which the journal replaces it. Frees old segments beyond the bound.
     pub fn drain(&mut self) -> Vec<Segment> {
-        let changed = self.segments.iter().skip(self.changed_from).copied().collect();
+        let mut changed: Vec<Segment> =
+            self.segments.iter().skip(self.changed_from).copied().collect();
+        if planted::has(Bug::MapOffByOne) {
+            changed.iter_mut().for_each(|segment| segment.target_start = segment.target_end());
+        }
         self.changed_from = self.segments.len();
         self.evict();
         changed

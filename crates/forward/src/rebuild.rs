@@ -9,6 +9,7 @@ use kafka_wire::compression::Compression;
 use kafka_wire::record::{Batch, BatchError, BatchOptions, Record, RecordLimits, encode_batch};
 use thiserror::Error;
 
+use crate::planted::{self, Bug};
 use crate::{RebuildReason, SourceOffset, Stamp};
 
 /// Why a batch could not be rebuilt.
@@ -90,6 +91,7 @@ pub fn rebuild(
         }
         if found >= position {
             record.offset = i64::try_from(kept.len()).unwrap_or(i64::MAX);
+            let found = spoiled(&mut record, found, kept.first(), &offsets);
             offsets.push(found);
             kept.push(record);
         }
@@ -99,6 +101,30 @@ pub fn rebuild(
     }
     let template = BatchOptions { compression, ..BatchOptions::default() };
     Ok(Some(Rebuilt { reason, template, records: kept, offsets }))
+}
+
+/// Bugs that tests plant; the source offset of the record otherwise.
+fn spoiled(
+    record: &mut Record,
+    found: SourceOffset,
+    first: Option<&Record>,
+    offsets: &[SourceOffset],
+) -> SourceOffset {
+    if planted::has(Bug::HeadersLost) {
+        record.headers.clear();
+    }
+    if let (Some(first), Some(first_offset)) = (first, offsets.first()) {
+        if planted::has(Bug::TimestampLost) {
+            record.timestamp = first.timestamp;
+        }
+        if planted::has(Bug::SparseDeltas) {
+            record.offset = found.since(*first_offset);
+        }
+        if planted::has(Bug::GapOffsets) {
+            return first_offset.plus(record.offset);
+        }
+    }
+    found
 }
 
 /// The codec and the records of `batch`, with the times that a consumer sees: of a batch that the broker stamped, its

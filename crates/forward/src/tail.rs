@@ -10,6 +10,7 @@ use kafka_wire::record::BatchHeader;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::planted::{self, Bug};
 use crate::sequence::{ordinal_of, sequence_of};
 use crate::{Ordinal, Runs, Segment, TargetOffset};
 
@@ -30,7 +31,9 @@ impl EpochBase {
     pub fn stamp(&self, ordinal: Ordinal) -> crate::Stamp {
         crate::Stamp {
             producer_id: self.producer_id,
-            producer_epoch: self.producer_epoch,
+            producer_epoch: self
+                .producer_epoch
+                .saturating_add(i16::from(planted::has(Bug::WrongEpoch))),
             base_sequence: sequence_of(ordinal, self.ordinal_base),
         }
     }

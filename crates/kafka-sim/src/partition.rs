@@ -84,6 +84,8 @@ pub(crate) struct Partition {
     pub(crate) high_watermark_held: Option<i64>,
     /// A fresh leader that does not know its high watermark yet (P15): latest is not answered.
     pub(crate) offsets_unavailable: bool,
+    /// Where such a leader lets its readers stop.
+    pub(crate) fetch_bound: Option<i64>,
     /// Transactions that ended, (first offset, marker offset): they hold the LSO until the high watermark passes the marker.
     ended: Vec<(i64, i64)>,
     waiters: Vec<Arc<Waiter>>,
@@ -103,6 +105,7 @@ impl Partition {
             producers: Producers::default(),
             high_watermark_held: None,
             offsets_unavailable: false,
+            fetch_bound: None,
             ended: Vec::new(),
             waiters: Vec::new(),
             expiry_checked_ms: now_ms,

@@ -11,6 +11,7 @@
 //! batch sent again with the same sequence but other bytes (P2).
 
 mod accept;
+mod planted;
 mod repair;
 mod settle;
 mod translate;
@@ -19,6 +20,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use forward::planted::{Bug, has};
 use forward::{
     EpochBase, OffsetMap, Ordinal, RebuildReason, Runs, Segment, SourceOffset, TargetOffset,
     TargetTraits, patched_header,
@@ -227,7 +229,7 @@ impl Lane {
     }
 
     fn has_read_all(&self) -> bool {
-        self.end.is_some_and(|end| self.position >= end)
+        self.end.is_some_and(|end| self.position >= end) && !has(Bug::IgnoreEnd)
     }
 
     /// Whether everything that was asked for is on the target.
@@ -242,7 +244,7 @@ impl Lane {
 
     /// Goes on at a later source offset: what lies between is lost and told by an event.
     pub(crate) fn skip_to(&mut self, offset: SourceOffset) {
-        self.position = self.position.max(offset);
+        self.position = self.position.max(offset.plus(i64::from(has(Bug::SkipTooFar))));
         self.last_fetched_epoch = -1;
         self.advance_position();
     }
@@ -301,8 +303,9 @@ impl Lane {
     pub(crate) fn can_send(&self) -> bool {
         let Some(front) = self.ready.front() else { return false };
         self.phase == Phase::Running
-            && self.barriers.iter().all(|(_, ordinal)| front.end() <= *ordinal)
-            && (self.is_proven || self.in_flight.is_empty())
+            && (self.barriers.iter().all(|(_, ordinal)| front.end() <= *ordinal)
+                || has(Bug::ForgetBarrier))
+            && (self.is_proven || self.in_flight.is_empty() || has(Bug::SecondBeforeProven))
     }
 
     /// The size of what [`Lane::next_batch`] would return.
@@ -317,8 +320,9 @@ impl Lane {
         }
         let epoch = self.epochs.last()?;
         let outgoing = self.ready.pop_front()?;
-        let header = patched_header(&outgoing.batch.header, &epoch.stamp(outgoing.ordinal));
-        let payload = outgoing.batch.payload();
+        let batch = self.batch_of(&outgoing);
+        let header = patched_header(&batch.header, &epoch.stamp(outgoing.ordinal));
+        let payload = batch.payload();
         self.in_flight.push_back(outgoing);
         self.unanswered += 1;
         Some((Bytes::copy_from_slice(&header), payload))

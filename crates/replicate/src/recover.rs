@@ -21,6 +21,7 @@ mod adopt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use forward::planted::{Bug, has};
 use forward::{EpochBase, Ordinal, Runs, Tail, TailStart, TargetOffset, TargetTraits, read_tail};
 use kafka_client::{Client, ClientError, Isolation, OffsetSpec, ProducerIdentity, TopicPartition};
 use kafka_wire::ErrorCode;
@@ -136,8 +137,10 @@ impl Opening {
                 acked: self.acked.target_next,
             });
         }
+        let shown = self.shown(client).await;
         let fence = self.guard(client, identity, is_transactional, end).await?;
-        let tail = self.tail(client, end, fence).await?;
+        let mut tail = self.tail(client, end, fence).await?;
+        tail.ordinal_next = tail.ordinal_next.max(shown.unwrap_or_default());
         let ProducerIdentity { producer_id, producer_epoch, .. } = identity;
         let standing = if self.is_first {
             self.standing(client, identity, &tail).await?
@@ -145,6 +148,21 @@ impl Opening {
             Standing::Journaled
         };
         Ok(Opened { recovered: Recovered { producer_id, producer_epoch, tail }, fence, standing })
+    }
+
+    /// A bug that tests plant: the ordinal behind the last record that DescribeProducers shows.
+    async fn shown(&self, client: &Client) -> Option<Ordinal> {
+        if !has(Bug::BelieveDescribeProducers) {
+            return None;
+        }
+        let epoch = self.epochs.last()?;
+        let mut answer = client.describe_producers(vec![self.target.clone()]).await.ok()?;
+        let producers = answer.remove(&self.target)?.ok()?;
+        let found = producers.iter().find(|found| {
+            (found.producer_id, found.producer_epoch)
+                == (epoch.producer_id, i32::from(epoch.producer_epoch))
+        })?;
+        Some(epoch.ordinal_base.plus(i64::from(found.last_sequence) + 1))
     }
 
     /// Makes sure that nothing of an earlier epoch can still be appended.
@@ -159,7 +177,7 @@ impl Opening {
         let is_untouched = !self.is_dirty
             && (identity.producer_epoch == 0
                 || (former.is_some() && end == self.acked.target_next.0));
-        if is_untouched {
+        if is_untouched || has(Bug::NoFence) {
             return Ok(Fence::NotNeeded);
         }
         match former {
@@ -262,7 +280,7 @@ impl Opening {
             self.read_headers(client, from, end, &mut headers).await?;
             let tail = read_tail(&headers, &epochs, &self.runs, start);
             let Fence::Marker(identity) = fence else { return Ok(tail) };
-            if tail.marker_seen {
+            if tail.marker_seen || has(Bug::TailWithoutMarker) {
                 return Ok(tail);
             }
             if Instant::now() >= deadline {

@@ -7,6 +7,9 @@ use crate::cluster::Cluster;
 use crate::faults::Fault;
 use crate::permissions::{Operation, Resource};
 
+/// Batches behind the high watermark that a fresh leader believes in.
+const HIDDEN_BATCHES: usize = 3;
+
 /// Brokers, leaders, faults and rights.
 impl Cluster {
     /// Ids of all brokers.
@@ -77,7 +80,7 @@ impl Cluster {
         })
     }
 
-    /// Lets ListOffsets answer OFFSET_NOT_AVAILABLE, as a fresh leader does (P15).
+    /// Lets ListOffsets answer OFFSET_NOT_AVAILABLE, and Fetch stop before the last few batches, as a fresh leader does (P15).
     ///
     /// # Errors
     /// [`AccessError::Unknown`].
@@ -87,7 +90,14 @@ impl Cluster {
         partition: i32,
         hidden: bool,
     ) -> Result<(), AccessError> {
-        self.with(topic, partition, |found| found.offsets_unavailable = hidden)
+        self.with(topic, partition, |found| {
+            found.offsets_unavailable = hidden;
+            let end = found.high_watermark();
+            let committed = found.log.entries().rev().filter(|entry| entry.last_offset < end);
+            let known = committed.take(HIDDEN_BATCHES).last().map(|entry| entry.base_offset);
+            found.fetch_bound = known.filter(|_| hidden);
+            found.wake_all();
+        })
     }
 
     /// Sets the in-sync replicas: below `min.insync.replicas` produces with acks=all are refused (P19).

@@ -237,13 +237,15 @@ impl<'a> Read<'a> {
 
 impl PartitionAnswer {
     fn of(asked: &Asked, partition: &Partition) -> Self {
+        // A fresh leader answers OK, with a high watermark below what it acknowledged (P15).
+        let known = partition.fetch_bound.unwrap_or(i64::MAX);
         Self {
             topic: Arc::clone(&asked.topic),
             topic_id: asked.topic_id,
             partition: asked.partition,
             error: ErrorCode::NONE,
-            high_watermark: partition.high_watermark(),
-            last_stable_offset: partition.last_stable_offset(),
+            high_watermark: partition.high_watermark().min(known),
+            last_stable_offset: partition.last_stable_offset().min(known),
             log_start_offset: partition.log.start_offset(),
             aborted: None,
             diverging: None,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use forward::planted::{Bug, has, strikes};
 use forward::{
     AbortedFilter, Decision, DropReason, Ordinal, RebuildError, RebuildReason, Rebuilt,
     SourceOffset, decide, rebuild,
@@ -58,6 +59,7 @@ impl Lane {
             if self
                 .end
                 .is_some_and(|end| batch.base_offset() >= end.0 && batch.last_offset() >= end.0)
+                && !has(Bug::IgnoreEnd)
             {
                 break;
             }
@@ -101,6 +103,7 @@ impl Lane {
             .map_err(|error| AcceptFault::Corrupt { offset, error })?;
         match (decision, batch) {
             (Decision::Drop(reason), batch) => self.drop_batch(&batch, reason),
+            (Decision::AsIs, Batch::V2(_)) if strikes(Bug::SkipBatch) => {}
             (Decision::AsIs, Batch::V2(batch)) => {
                 let count = i64::from(batch.header.record_count);
                 self.number(self.next_ordinal, offset)?;
@@ -184,6 +187,7 @@ impl Lane {
             _lease: Arc::clone(lease),
         });
         self.next_ordinal = self.next_ordinal.plus(count);
+        self.swap_last_batches();
     }
 
     /// Moves the safe position over what was read and needed no sending.

@@ -1,5 +1,6 @@
 //! Answers of the target: acknowledgements, interruptions, and what the tail said after one.
 
+use forward::planted::{Bug, has};
 use forward::{EpochBase, OffsetMap, Ordinal, Runs, SourceOffset, Tail, TargetOffset};
 use thiserror::Error;
 
@@ -67,7 +68,8 @@ impl Lane {
             return Err(AckFault::Backwards { expected, found: base_offset });
         }
         let outgoing = self.in_flight.pop_front().ok_or(AckFault::Unexpected)?;
-        let base = TargetOffset(base_offset);
+        let is_trusted = has(Bug::TrustExpectedOffset) && expected.0 >= 0;
+        let base = TargetOffset(if is_trusted { expected.0 } else { base_offset });
         for segment in self.runs.segments(outgoing.ordinal, outgoing.count, base) {
             self.map.append(segment)?;
         }
@@ -87,7 +89,8 @@ impl Lane {
             source_next: outgoing.source_next,
             target_next,
         };
-        self.runs.prune(outgoing.end().plus(-1));
+        let known = if has(Bug::PruneTooEarly) { self.next_ordinal } else { outgoing.end() };
+        self.runs.prune(known.plus(-1));
         self.map.advance(outgoing.source_next, target_next);
         self.advance_position();
         self.status.set_position(self.acked.source_next.0);
@@ -149,7 +152,7 @@ impl Lane {
         for segment in &tail.segments {
             self.map.append(*segment)?;
         }
-        let next = tail.ordinal_next;
+        let next = if has(Bug::ResendAcked) { self.acked.ordinal } else { tail.ordinal_next };
         if self.has_unsent_or_sent() {
             self.settle_below(next, tail.target_next)?;
         } else {
@@ -161,7 +164,7 @@ impl Lane {
         self.epochs = vec![EpochBase {
             producer_id: recovered.producer_id,
             producer_epoch: recovered.producer_epoch,
-            ordinal_base: next,
+            ordinal_base: if has(Bug::WrongSequence) { Ordinal(0) } else { next },
         }];
         self.is_proven = false;
         self.was_opened = true;

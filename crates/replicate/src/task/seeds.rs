@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use forward::planted::{Bug, has};
 use forward::{Ordinal, SourceOffset, TargetOffset};
 use kafka_client::{Isolation, OffsetSpec, TopicPartition};
 use kafka_wire::ErrorCode;
@@ -100,7 +101,10 @@ impl Running {
                 }
                 None => match starts.get(&at) {
                     Some(Ok(start)) => {
-                        let record = self.new_record(&candidate, SourceOffset(*start));
+                        let record = self.new_record(
+                            &candidate,
+                            SourceOffset(*start + i64::from(has(Bug::StartOffByOne))),
+                        );
                         writes.push(JournalWrite::Lane(Box::new(record.clone())));
                         if let Some(end) = occupied.get(&candidate.target()) {
                             self.note_map_start(&candidate, *start, *end);
@@ -217,7 +221,11 @@ impl Running {
             .filter(|candidate| !self.journaled.contains_key(&candidate.key))
             .map(|candidate| {
                 let spec = match self.task.spec.start {
-                    StartPosition::Latest if candidate.is_initial => OffsetSpec::Latest,
+                    StartPosition::Latest
+                        if candidate.is_initial || has(Bug::NewPartitionAtLatest) =>
+                    {
+                        OffsetSpec::Latest
+                    }
                     StartPosition::Timestamp(time) if candidate.is_initial => {
                         OffsetSpec::Timestamp(time)
                     }

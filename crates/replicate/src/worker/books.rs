@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use forward::planted::{Bug, has, strikes};
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
 
@@ -24,6 +25,9 @@ impl Worker {
             let waiting = lane.take_barriers();
             if !waiting.is_empty() {
                 push_lane(&mut writes, lane, false);
+                if has(Bug::JournalAfterSend) {
+                    waiting.iter().for_each(|barrier| lane.journal_done(*barrier));
+                }
                 barriers.extend(waiting.into_iter().map(|barrier| (*id, barrier)));
             }
         }
@@ -104,7 +108,7 @@ impl Worker {
 fn push_lane(writes: &mut Vec<JournalWrite>, lane: &mut Lane, is_settled: bool) {
     let segments = lane.drain_map();
     writes.push(JournalWrite::Lane(Box::new(lane.record(is_settled))));
-    if !segments.is_empty() {
+    if !segments.is_empty() && !strikes(Bug::LoseSegments) {
         writes.push(JournalWrite::Segments { lane: lane.key.clone(), segments });
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
+use forward::planted::{Bug, strikes};
 use kafka_client::{BrokerConnection, ClientError, ProduceAck};
 use kafka_wire::produce::{ProducePartition, ProduceTopic};
 use kafka_wire::protocol::StrBytes;
@@ -260,7 +261,12 @@ impl Worker {
         }
     }
 
-    fn acknowledged(&mut self, id: i32, lanes: &[LaneId], acks: Vec<ProduceAck>) {
+    fn acknowledged(&mut self, id: i32, lanes: &[LaneId], mut acks: Vec<ProduceAck>) {
+        if let [first, second, ..] = &mut acks[..]
+            && strikes(Bug::AckOfOtherLane)
+        {
+            std::mem::swap(&mut first.base_offset, &mut second.base_offset);
+        }
         if let Some(broker) = self.targets.get_mut(&id) {
             broker.failures = 0;
         }

@@ -234,19 +234,17 @@ impl World {
     }
 
     fn jump_clock(&mut self) {
-        const DAY_MS: i64 = 86_400_000;
+        const HOUR_MS: i64 = 3_600_000;
         let end = self.pick_end();
-        let by = match end {
-            // Records of the future would be refused by the target, rightly.
-            End::Source => -self.random.i64(0..2 * DAY_MS),
-            End::Target if self.plan.may_jump_days() => {
-                *pick(&mut self.random, &[2 * DAY_MS, 9 * DAY_MS])
-            }
-            End::Target => self.random.i64(0..1_700_000),
+        // Records of the future would be refused by the target, rightly; producers of records older than a day are
+        // forgotten there.
+        let to = match end {
+            End::Source => self.target.now_ms() - self.random.i64(0..18 * HOUR_MS),
+            End::Target if self.plan.may_jump_days() => self.target.now_ms() + 48 * HOUR_MS,
+            End::Target => self.target.now_ms() + self.random.i64(0..HOUR_MS / 4),
         };
-        self.trace.line(|| format!("{end:?} clock jumps by {by} ms"));
-        let cluster = self.cluster(end);
-        cluster.set_clock(cluster.now_ms() + by);
+        self.trace.line(|| format!("{end:?} clock jumps to {to}"));
+        self.cluster(end).set_clock(to);
     }
 
     fn slow_journal(&mut self) {
@@ -277,12 +275,15 @@ impl World {
     fn set_journal_back(&mut self) {
         let before = self.lanes();
         let lost = self.disk.set_back(|lanes| {
-            // What has sent already must be known to have a producer; else the journal is a lost one.
+            // A lane that has sent must be known to have a producer, else its journal is a lost one. And the copy must know
+            // its last run: runs that were journaled later cannot be told from the one that it knows.
             before.iter().all(|known| {
                 known.epochs.is_empty()
-                    || lanes
-                        .iter()
-                        .any(|found| found.lane == known.lane && !found.epochs.is_empty())
+                    || lanes.iter().any(|found| {
+                        found.lane == known.lane
+                            && !found.epochs.is_empty()
+                            && found.runs.as_slice().last() == known.runs.as_slice().last()
+                    })
             })
         });
         self.workload.history.was_set_back |= lost > 0;

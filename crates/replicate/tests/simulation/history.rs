@@ -1,6 +1,6 @@
 //! What was written to both clusters by others than the task, record by record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use kafka_wire::record::Record;
@@ -47,6 +47,8 @@ pub(crate) struct History {
     pub(crate) foreign: BTreeMap<At, Vec<Written>>,
     /// By source partition.
     pub(crate) lanes: BTreeMap<At, LaneStory>,
+    /// Source topics that lose superseded records.
+    pub(crate) compacted: BTreeSet<String>,
     /// The journal was set back: lanes may stop.
     pub(crate) was_set_back: bool,
 }

@@ -18,6 +18,8 @@ mod history;
 mod journal;
 mod oracle;
 mod plan;
+#[cfg(feature = "planted")]
+mod planted;
 mod task;
 mod trace;
 mod wire;
@@ -47,7 +49,8 @@ fn seeds() {
         let outcome = world::run(seed, alone.is_some());
         if !outcome.findings.is_empty() {
             failed += 1;
-            println!("sim: seed {seed} failed: {}", outcome.findings.join("; "));
+            let shown: Vec<_> = outcome.findings.iter().take(4).map(String::as_str).collect();
+            println!("sim: seed {seed} failed: {:?}: {}", outcome.kinds, shown.join("; "));
         }
         if alone.is_some() {
             println!("sim: seed {seed} {}", outcome.summary);

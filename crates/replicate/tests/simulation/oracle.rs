@@ -60,6 +60,10 @@ pub(crate) enum Kind {
     MapWrong,
     Stopped,
     WrongStart,
+    /// An event told a loss that is none.
+    ToldWrong,
+    /// A task that runs once ended before its end.
+    EndedEarly,
     NeverCaughtUp,
     TaskFailed,
 }
@@ -197,7 +201,9 @@ fn judge_lane(
         return say(Kind::NeverCaughtUp, "the journal does not know the partition".to_owned());
     };
     let may_stop = |cause: &str| {
-        history.was_set_back && cause.contains("the journal does not know which source offset")
+        history.was_set_back
+            && (cause.contains("the journal does not know which source offset")
+                || cause.contains("the state is older than the target"))
     };
     let mut is_excused = false;
     if let Some(cause) = &lane.stopped {
@@ -218,7 +224,8 @@ fn judge_lane(
     let is_due = |written: &&Written| {
         written.fate == Fate::Committed
             && written.offset >= start
-            && kept.is_some_and(|kept| kept.contains(&written.offset))
+            && (!history.compacted.contains(&at.0)
+                || kept.is_some_and(|kept| kept.contains(&written.offset)))
             && !story.told_lost.iter().any(|lost| lost.contains(&written.offset))
             // A lane that stands still for a legal reason is judged up to where it stands.
             && (!is_excused || last.is_some_and(|last| written.offset < last))
@@ -232,7 +239,15 @@ fn judge_lane(
     if let Some(first) = lost.first() {
         say(Kind::Lost, format!("{} records from source offset {first} on", lost.len()));
     }
-    if is_excused {
+    let told = |offset: &&i64| story.told_lost.iter().any(|lost| lost.contains(offset));
+    if let Some(offset) = have.iter().find(told) {
+        say(
+            Kind::ToldWrong,
+            format!("source offset {offset} was told as lost and is on the target"),
+        );
+    }
+    // A lane that found its place by the records themselves has a map from there on.
+    if is_excused || history.was_set_back {
         return;
     }
     let mut wrong = lane.to_target.iter().filter_map(|(source, found)| {

@@ -88,7 +88,7 @@ impl Plan {
     /// of an unknown producer. The lane notices it in the tail and stops, but it cannot undo it: nothing short of one batch at a time
     /// rules it out. So such partitions are spared refusals.
     pub(crate) fn forgets_producers_of(&self, topic: &TopicPlan) -> bool {
-        topic.age_ms > 0
+        topic.age_ms > 0 || self.may_jump_days()
     }
 
     /// Whether producers of records of now may be forgotten: by a clock that jumps over days.
@@ -101,6 +101,7 @@ impl Plan {
         let mut spec = TaskSpec::new("sim".parse().unwrap());
         spec.start =
             if random.u8(0..4) == 0 { StartPosition::Latest } else { StartPosition::Earliest };
+        spec.once = random.u8(0..8) == 0;
         spec.limits.concurrency_max = random.usize(1..=2);
         spec.limits.discovery_interval = Duration::from_secs(2);
         spec.limits.metadata_interval = Duration::from_secs(7);
@@ -111,6 +112,7 @@ impl Plan {
         client.connect_timeout = Duration::from_secs(3);
         client.request_timeout = Duration::from_millis(random.u64(2_000..8_000));
         client.retry_time_max = Duration::from_secs(20);
+        let sets_back = random.u8(0..12) == 0 && spec.start == StartPosition::Earliest;
         Self {
             topics,
             spec,
@@ -119,7 +121,7 @@ impl Plan {
             backlog: random.usize(0..6),
             linger_ms_max: *pick(random, &[0, 50, 1_000, 8_000]),
             meanness: random.u8(0..4),
-            sets_back: random.u8(0..12) == 0,
+            sets_back,
             expiry_check_ms: *pick(random, &[1_000, 10_000, NO_CHECK_MS, NO_CHECK_MS]),
         }
     }

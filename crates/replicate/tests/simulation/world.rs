@@ -8,8 +8,9 @@ use futures_util::FutureExt as _;
 use kafka_sim::Cluster;
 use replicate::event::Event;
 use replicate::journal::{Journal as _, LaneRecord, MapQuery};
-use replicate::progress::LaneState;
+use replicate::progress::{LaneState, Progress};
 use replicate::spec::StartPosition;
+use replicate::task::TaskReport;
 use tokio::time::{Instant, sleep};
 
 use crate::chaos::Undo;
@@ -30,6 +31,7 @@ const CATCH_UP: Duration = Duration::from_secs(400);
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) findings: Vec<String>,
+    pub(crate) kinds: BTreeSet<Kind>,
     pub(crate) trace_hash: u64,
     pub(crate) summary: String,
 }
@@ -64,6 +66,8 @@ pub(crate) struct World {
     pub(crate) undos: Vec<(Instant, Undo)>,
     pub(crate) lives: u64,
     pub(crate) kills: u64,
+    /// What the last life that ended by itself had done.
+    done: Option<Arc<Progress>>,
     events: Events,
     stories: Arc<Mutex<Stories>>,
     findings: Vec<Finding>,
@@ -75,6 +79,8 @@ struct Stories {
     lanes: BTreeMap<At, LaneStory>,
     /// Last stable offsets when the life began.
     at_birth: BTreeMap<At, i64>,
+    /// Where the logs began then.
+    starts_at_birth: BTreeMap<At, i64>,
     /// Partitions that were made when the task was at work already: copied from their beginning.
     late: BTreeSet<At>,
     /// Partitions that were there before the task first began: copied from the start position.
@@ -104,6 +110,7 @@ impl World {
             undos: Vec::new(),
             lives: 0,
             kills: 0,
+            done: None,
             events: Events::default(),
             stories: Arc::default(),
             findings: Vec::new(),
@@ -152,7 +159,8 @@ impl World {
                 }
             }
             50..57 => self.write(Side::Foreign),
-            57..60 => self.compact(),
+            57..59 => self.compact(),
+            59 => self.delete_records(),
             60..62 => self.grow(),
             _ => {
                 if self.random.u8(0..4) <= self.plan.meanness {
@@ -188,6 +196,17 @@ impl World {
         self.trace.line(|| format!("compaction of {name}-{partition} removes {count} records"));
     }
 
+    /// Retention takes the beginning of a source partition, copied or not.
+    fn delete_records(&mut self) {
+        let name = self.topics[self.random.usize(..self.topics.len())].name.clone();
+        let partition = self.random.i32(0..partitions_of(&self.source, &name));
+        let start = self.source.start_offset(&name, partition).unwrap();
+        let end = self.source.last_stable_offset(&name, partition).unwrap();
+        let offset = self.random.i64(start..=end.max(start));
+        self.source.delete_records(&name, partition, offset).unwrap();
+        self.trace.line(|| format!("retention takes {name}-{partition} up to {offset}"));
+    }
+
     /// A new topic, or new partitions of an old one.
     fn grow(&mut self) {
         if self.topics.len() < 4 && self.random.bool() {
@@ -211,6 +230,9 @@ impl World {
             return;
         }
         self.trace.line(|| format!("source topic {topic:?}"));
+        if topic.is_compacted {
+            self.workload.history.compacted.insert(topic.name.clone());
+        }
         for partition in 0..i32::try_from(topic.partitions).unwrap() {
             self.note_late(&topic.name, partition);
             self.workload.history.source.entry((topic.name.clone(), partition)).or_default();
@@ -241,7 +263,7 @@ impl World {
         {
             match life.end().await {
                 // Clusters that cannot be reached and a full disk end a task; whoever runs it starts it again.
-                Ok(report) => self.trace.line(|| format!("the task ended: {report:?}")),
+                Ok(report) => self.task_done(&report),
                 Err(cause) => {
                     if cause.contains("ended unexpectedly") || cause.contains("died") {
                         let at = (String::new(), 0);
@@ -261,11 +283,35 @@ impl World {
         }
     }
 
+    /// A task that runs once has come to its end: everything that was there when it began is copied.
+    fn task_done(&mut self, report: &TaskReport) {
+        self.trace.line(|| format!("the task is done, complete: {}", report.is_complete()));
+        self.done = Some(Arc::clone(&report.progress));
+        let at_birth = self.stories.lock().unwrap().at_birth.clone();
+        for topic in report.progress.topics.iter().filter(|_| report.is_complete()) {
+            for lane in &topic.partitions {
+                let at = (topic.topic.clone(), lane.partition);
+                let due = at_birth.get(&at).copied().unwrap_or(0);
+                if lane.position < due {
+                    let what = format!("at source offset {}, before {due}", lane.position);
+                    self.findings.push(Finding { kind: Kind::EndedEarly, at, what });
+                }
+            }
+        }
+    }
+
     fn begin_life(&mut self) {
         self.lives += 1;
         self.trace.line(|| format!("the task starts, life {}", self.lives));
         let at_birth = self.last_stable_offsets();
-        self.stories.lock().unwrap().at_birth = at_birth;
+        let starts = at_birth
+            .keys()
+            .map(|at| (at.clone(), self.source.start_offset(&at.0, at.1).unwrap_or(0)));
+        {
+            let mut stories = self.stories.lock().unwrap();
+            stories.starts_at_birth = starts.collect();
+            stories.at_birth = at_birth;
+        }
         let note = self.note_of_events();
         self.life = Some(Life::begin(Birth {
             spec: &self.plan.spec,
@@ -310,10 +356,15 @@ impl World {
                         StartPosition::Latest if !stories.late.contains(&at) => {
                             stories.at_birth.get(&at).copied().unwrap_or(0)..=now
                         }
-                        _ => 0..=0,
+                        // Retention may have passed since the source was asked.
+                        _ => {
+                            let start = stories.starts_at_birth.get(&at).copied().unwrap_or(0);
+                            start..=source.start_offset(&at.0, at.1).unwrap_or(0)
+                        }
                     };
                     // Made while the task began: it may count as either.
-                    let is_between = !stories.early.contains(&at) && *offset == 0;
+                    let starts = source.start_offset(&at.0, at.1).unwrap_or(0);
+                    let is_between = !stories.early.contains(&at) && *offset <= starts;
                     if !due.contains(offset) && !is_between {
                         let what = format!("the copy begins at {offset}, not in {due:?}");
                         stories.wrong_starts.push(Finding {
@@ -368,8 +419,8 @@ impl World {
 
     /// Whether every lane is at the end of its partition, or stands still for good.
     fn is_caught_up(&self) -> bool {
-        let Some(life) = &self.life else { return false };
-        let progress = life.progress();
+        let live = self.life.as_ref().map(Life::progress);
+        let Some(progress) = live.or_else(|| self.done.clone()) else { return false };
         self.last_stable_offsets().into_iter().all(|(at, end)| {
             progress.topics.iter().filter(|topic| topic.topic == at.0).any(|topic| {
                 topic.partitions.iter().any(|lane| {
@@ -382,12 +433,14 @@ impl World {
 
     async fn end(mut self, is_caught_up: bool) -> Outcome {
         let mut states = BTreeMap::new();
-        if let Some(life) = self.life.take() {
-            for topic in &life.progress().topics {
-                for lane in &topic.partitions {
-                    states.insert((topic.topic.clone(), lane.partition), lane.clone());
-                }
+        let live = self.life.as_ref().map(Life::progress);
+        for topic in live.or_else(|| self.done.clone()).iter().flat_map(|progress| &progress.topics)
+        {
+            for lane in &topic.partitions {
+                states.insert((topic.topic.clone(), lane.partition), lane.clone());
             }
+        }
+        if let Some(life) = self.life.take() {
             life.shut_down();
             if let Err(cause) = life.end().await {
                 let at = (String::new(), 0);
@@ -433,6 +486,7 @@ impl World {
         }
         Outcome {
             findings: self.findings.iter().map(ToString::to_string).collect(),
+            kinds: self.findings.iter().map(|finding| finding.kind).collect(),
             trace_hash: self.trace.hash(),
             summary,
         }

@@ -1,0 +1,156 @@
+//! Bugs that tests plant to prove that their oracles see them. In a build without the feature `planted` there are none: every
+//! question is `false` at compile time, and nothing can switch one on.
+
+/// A bug that can be planted. Each is one that a replicator could have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bug {
+    /// A batch is read and never sent.
+    SkipBatch,
+    /// Two batches change places.
+    SwapBatches,
+    /// A batch travels with the payload of the one before it.
+    ReusePayload,
+    /// The journal gets an offset map that is off by one.
+    MapOffByOne,
+    /// An offset inside a gap is translated as if there were none.
+    TranslateInGap,
+    /// Records behind a gap are mapped as if there were none.
+    GapOffsets,
+    /// Batches of aborted transactions are copied.
+    ForgetAborted,
+    /// An abort marker does not end the list of what it aborts.
+    DropMarker,
+    /// Control records count as data.
+    CopyControl,
+    /// Batches travel under another epoch than the journaled one.
+    WrongEpoch,
+    /// After a recovery the sequence goes on instead of beginning at 0.
+    WrongSequence,
+    /// What the tail shows to be there is sent again.
+    ResendAcked,
+    /// What DescribeProducers shows counts as committed (P15).
+    BelieveDescribeProducers,
+    /// The epoch is raised without a fence (P2).
+    NoFence,
+    /// The tail counts before the fence's marker is in it (P16).
+    TailWithoutMarker,
+    /// The second batch travels before the first one is proved (P2).
+    SecondBeforeProven,
+    /// The journal hears of runs after their batches are sent.
+    JournalAfterSend,
+    /// A barrier is forgotten.
+    ForgetBarrier,
+    /// Runs are forgotten before they are acknowledged.
+    PruneTooEarly,
+    /// An acknowledgement is booked for another lane of the request.
+    AckOfOtherLane,
+    /// The base offset of an acknowledgement is not looked at.
+    TrustExpectedOffset,
+    /// The end of a task that runs once is not noticed.
+    IgnoreEnd,
+    /// Behind a stretch that the source deleted the copy goes on one record too late.
+    SkipTooFar,
+    /// A rebuilt batch has one timestamp for all.
+    TimestampLost,
+    /// A rebuilt batch has no headers.
+    HeadersLost,
+    /// A rebuilt batch keeps the source's offset deltas.
+    SparseDeltas,
+    /// Batches stamped by the source's broker pass as they are.
+    AppendTimeNotKept,
+    /// A new lane begins one record too late.
+    StartOffByOne,
+    /// Partitions that are made later begin at their end.
+    NewPartitionAtLatest,
+    /// The record of a lane is journaled without the map segments it covers.
+    LoseSegments,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Self; 30] = [
+        Self::SkipBatch,
+        Self::SwapBatches,
+        Self::ReusePayload,
+        Self::MapOffByOne,
+        Self::TranslateInGap,
+        Self::GapOffsets,
+        Self::ForgetAborted,
+        Self::DropMarker,
+        Self::CopyControl,
+        Self::WrongEpoch,
+        Self::WrongSequence,
+        Self::ResendAcked,
+        Self::BelieveDescribeProducers,
+        Self::NoFence,
+        Self::TailWithoutMarker,
+        Self::SecondBeforeProven,
+        Self::JournalAfterSend,
+        Self::ForgetBarrier,
+        Self::PruneTooEarly,
+        Self::AckOfOtherLane,
+        Self::TrustExpectedOffset,
+        Self::IgnoreEnd,
+        Self::SkipTooFar,
+        Self::TimestampLost,
+        Self::HeadersLost,
+        Self::SparseDeltas,
+        Self::AppendTimeNotKept,
+        Self::StartOffByOne,
+        Self::NewPartitionAtLatest,
+        Self::LoseSegments,
+    ];
+}
+
+/// Whether `bug` is planted in this thread.
+#[cfg(not(feature = "planted"))]
+#[inline(always)]
+#[must_use]
+pub const fn has(_bug: Bug) -> bool {
+    false
+}
+
+/// As [`has`], but only every ninth time.
+#[cfg(not(feature = "planted"))]
+#[inline(always)]
+#[must_use]
+pub const fn strikes(_bug: Bug) -> bool {
+    false
+}
+
+#[cfg(feature = "planted")]
+pub use switch::{has, plant, strikes};
+
+#[cfg(feature = "planted")]
+mod switch {
+    use std::cell::Cell;
+
+    use super::Bug;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+        static QUESTIONS: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// Plants `bug` in this thread, or takes the one that is there out.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.set(bug);
+        QUESTIONS.set(0);
+    }
+
+    /// Whether `bug` is planted in this thread.
+    #[must_use]
+    pub fn has(bug: Bug) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+
+    /// As [`has`], but only every ninth time.
+    #[must_use]
+    pub fn strikes(bug: Bug) -> bool {
+        if !has(bug) {
+            return false;
+        }
+        QUESTIONS.set(QUESTIONS.get() + 1);
+        QUESTIONS.get().is_multiple_of(9)
+    }
+}

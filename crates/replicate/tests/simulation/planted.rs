@@ -1,0 +1,40 @@
+//! Every planted bug turns the simulation red, within a bounded number of seeds.
+
+use forward::planted::{Bug, plant};
+
+use crate::world;
+
+/// Seeds that are tried for one bug.
+const SEEDS_MAX: u64 = 400;
+
+#[test]
+fn planted_bugs_are_caught() {
+    let mut missed = Vec::new();
+    for bug in Bug::ALL {
+        let caught = (0..SEEDS_MAX).find_map(|seed| {
+            plant(Some(bug));
+            let outcome = world::run(seed, false);
+            plant(None);
+            if outcome.kinds.is_empty() {
+                return None;
+            }
+            // What is red anyway says nothing about the bug.
+            let healthy = world::run(seed, false);
+            assert!(healthy.kinds.is_empty(), "seed {seed}: {}", healthy.findings.join("; "));
+            Some((seed, outcome))
+        });
+        match caught {
+            Some((seed, outcome)) => {
+                println!(
+                    "sim: planted {bug:?}: caught by {:?} at seed {seed}: {}",
+                    outcome.kinds, outcome.findings[0]
+                );
+            }
+            None => {
+                println!("sim: planted {bug:?}: not caught in {SEEDS_MAX} seeds");
+                missed.push(bug);
+            }
+        }
+    }
+    assert_eq!(missed, [], "bugs that the oracle does not see");
+}
