@@ -277,7 +277,12 @@ impl Opening {
             let mut aborted = AbortedFilter::new(fetched.aborted);
             for batch in split(fetched.records) {
                 let batch = batch.map_err(corrupt)?;
-                if batch.next_offset() <= next || batch.base_offset() >= range.end {
+                if batch.base_offset() >= range.end {
+                    // Compaction took all that was left of the range.
+                    next = range.end;
+                    break;
+                }
+                if batch.next_offset() <= next {
                     continue;
                 }
                 take(&batch, &mut aborted).map_err(corrupt)?;
