@@ -206,6 +206,21 @@ impl OffsetMap {
         self.target_next = self.target_next.max(target_next);
     }
 
+    /// Forgets the source offsets from `from` on: the source has lost them and may give them to other records. What the
+    /// target has of them stays there, so its offsets are not used again.
+    pub fn cut(&mut self, from: SourceOffset) {
+        while self.segments.back().is_some_and(|last| last.source_start >= from) {
+            self.segments.pop_back();
+        }
+        if let Some(last) = self.segments.back_mut()
+            && last.source_end() > from
+        {
+            last.len = from.since(last.source_start);
+        }
+        self.changed_from = self.changed_from.min(self.segments.len());
+        self.source_next = self.source_next.min(from);
+    }
+
     /// Where the next record is expected on the source.
     #[must_use]
     pub const fn source_next(&self) -> SourceOffset {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use kafka_sim::Operation;
-use replicate::spec::{RefusedRecordPolicy, TaskName, TopicPattern};
+use replicate::spec::{LossPolicy, RefusedRecordPolicy, TaskName, TopicPattern};
 
 const TOP_EXAMPLES: &str = "\
 Examples:
@@ -196,6 +196,17 @@ pub(crate) struct SyncArgs {
     /// partition, or skip them and name them
     #[arg(long, value_name = "stop|skip", default_value = "stop")]
     pub(crate) on_refused_record: RefusedRecordPolicy,
+    /// Records that the source deleted before they were copied: stop their partition, or name them and go on
+    #[arg(long, value_name = "stop|continue", default_value = "continue")]
+    pub(crate) on_retention: LossPolicy,
+    /// Copied records that the source has lost since (unclean election): stop their partition, or name them, keep them on
+    /// the target and go on with what the source has in their place
+    #[arg(long, value_name = "stop|continue", default_value = "stop")]
+    pub(crate) on_truncation: LossPolicy,
+    /// A source topic that was deleted and created again: stop its copy, or let the new records follow on the same target
+    /// topic
+    #[arg(long, value_name = "stop|continue", default_value = "stop")]
+    pub(crate) on_recreated: LossPolicy,
     /// Where this task keeps its position [default: ./kferry-state/NAME]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,

@@ -308,7 +308,7 @@ pub enum Event {
         /// Topic on the target.
         target_topic: String,
     },
-    /// The source topic was deleted and created again; nothing of the new one was copied.
+    /// The source topic was deleted and created again. Told once for all its partitions.
     TopicRecreated {
         /// The task.
         task: TaskName,
@@ -320,6 +320,8 @@ pub enum Event {
         former_id: Option<String>,
         /// Id of the topic now.
         found_id: Option<String>,
+        /// What we did, in a few words.
+        action: &'static str,
     },
     /// The topics' metadata could not be compared; the next time is the regular one.
     MetadataSyncFailed {

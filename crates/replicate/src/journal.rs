@@ -82,6 +82,10 @@ pub struct LaneRecord {
     pub runs: Runs,
     /// How far the lane has come.
     pub acked: LaneProgress,
+    /// The leader epoch of the last batch that was read before `acked.source_next`, −1 when unknown: by it the source's
+    /// broker tells that its log is another one since.
+    #[serde(default = "stored::no_epoch")]
+    pub source_epoch: i32,
     /// Where the offset map begins, when records before it were copied by a task whose state was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map_start: Option<SourceOffset>,
@@ -168,6 +172,13 @@ pub enum JournalWrite {
         lane: LaneKey,
         /// New or grown segments.
         segments: Vec<Segment>,
+    },
+    /// Forgets the source offsets from `from` on in a lane's offset map, inside a segment as well: the source lost them.
+    CutMap {
+        /// The lane they belong to.
+        lane: LaneKey,
+        /// The first source offset that is forgotten.
+        from: SourceOffset,
     },
     /// Puts the record in the place of the topic's former one.
     Topic(TopicRecord),

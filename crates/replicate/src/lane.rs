@@ -15,6 +15,7 @@ mod planted;
 mod repair;
 mod settle;
 mod translate;
+mod turn;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -33,6 +34,7 @@ pub(crate) use accept::Barrier;
 use repair::Repair;
 pub(crate) use settle::Recovered;
 pub(crate) use translate::Translated;
+pub(crate) use turn::Turn;
 
 use crate::budget::Lease;
 use crate::journal::{LaneKey, LaneProgress, LaneRecord};
@@ -95,6 +97,8 @@ pub(crate) struct LaneSeed {
     pub(crate) traits: TargetTraits,
     /// Stop when everything below this source offset is copied (`--once`).
     pub(crate) end: Option<SourceOffset>,
+    /// The source must be asked once even if everything seems to be copied: it is not what was copied.
+    pub(crate) must_check: bool,
     /// Shown to others.
     pub(crate) status: Arc<LaneStatus>,
 }
@@ -120,6 +124,10 @@ pub(crate) struct Lane {
     pub(crate) is_queued: bool,
     /// Whether the event about other writers was raised.
     pub(crate) knows_foreign_writes: bool,
+    /// What the lane does once all that it read is settled; until then nothing more is read.
+    pub(crate) turn: Option<Turn>,
+    /// Whether the source is being asked what became of its log.
+    pub(crate) is_asking: bool,
     limits: RecordLimits,
     /// Whether the target said where the lane stands since this process began.
     was_opened: bool,
@@ -129,9 +137,12 @@ pub(crate) struct Lane {
     /// What lies before was copied by a task whose state was lost: the map does not know it.
     map_start: Option<SourceOffset>,
     end: Option<SourceOffset>,
+    must_check: bool,
     /// The next source offset to read.
     position: SourceOffset,
     last_fetched_epoch: i32,
+    /// As `last_fetched_epoch`, at `acked`.
+    acked_epoch: i32,
     next_ordinal: Ordinal,
     runs: Runs,
     map: OffsetMap,
@@ -160,7 +171,7 @@ pub(crate) struct Lane {
 impl Lane {
     /// A lane that goes on from `seed.record`.
     pub(crate) fn new(seed: LaneSeed, limits: RecordLimits, map_segments_max: usize) -> Self {
-        let LaneSeed { record, map_end, traits, end, status } = seed;
+        let LaneSeed { record, map_end, traits, end, must_check, status } = seed;
         let is_dirty = !record.settled && !record.epochs.is_empty();
         let acked = record.acked;
         status.set_position(acked.source_next.0);
@@ -181,14 +192,18 @@ impl Lane {
             failures: 0,
             is_queued: false,
             knows_foreign_writes: false,
+            turn: None,
+            is_asking: false,
             limits,
             was_opened: false,
             first_identity: Arc::default(),
             asked: acked.source_next,
             map_start: record.map_start,
             end,
+            must_check,
             position: acked.source_next,
-            last_fetched_epoch: -1,
+            last_fetched_epoch: record.source_epoch,
+            acked_epoch: record.source_epoch,
             next_ordinal: acked.ordinal,
             runs: record.runs,
             map: OffsetMap::resume(
@@ -221,7 +236,10 @@ impl Lane {
             // After a restart a dirty lane learns its position from the tail; others read ahead.
             _ => !self.is_dirty || self.has_unsent_or_sent(),
         };
-        is_certain && self.buffered_bytes < buffer_bytes_max && !self.has_read_all()
+        is_certain
+            && self.turn.is_none()
+            && self.buffered_bytes < buffer_bytes_max
+            && (self.must_check || !self.has_read_all())
     }
 
     fn has_unsent_or_sent(&self) -> bool {
@@ -234,7 +252,8 @@ impl Lane {
 
     /// Whether everything that was asked for is on the target.
     pub(crate) fn is_done(&self) -> bool {
-        self.has_read_all() && !self.has_unsent_or_sent()
+        let is_certain = self.turn.is_none() && !self.must_check;
+        is_certain && self.has_read_all() && !self.has_unsent_or_sent()
     }
 
     /// The next source offset to read and the leader epoch of what was read before it.
@@ -244,9 +263,15 @@ impl Lane {
 
     /// Goes on at a later source offset: what lies between is lost and told by an event.
     pub(crate) fn skip_to(&mut self, offset: SourceOffset) {
+        self.must_check = false;
         self.position = self.position.max(offset.plus(i64::from(has(Bug::SkipTooFar))));
         self.last_fetched_epoch = -1;
         self.advance_position();
+    }
+
+    /// The source does not know the leader epoch of what was read: it is asked without one.
+    pub(crate) fn forget_epoch(&mut self) {
+        self.last_fetched_epoch = -1;
     }
 
     pub(crate) fn buffered_bytes(&self) -> usize {
@@ -339,6 +364,7 @@ impl Lane {
             epochs: self.epochs.clone(),
             runs: self.runs.clone(),
             acked: self.acked,
+            source_epoch: self.acked_epoch,
             map_start: self.map_start,
         }
     }

@@ -177,6 +177,49 @@ pub enum RefusedRecordPolicy {
     Skip,
 }
 
+/// What is done when the source is not what was copied any more: the event names what is lost either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossPolicy {
+    /// The partition's copy stops; an operator decides.
+    Stop,
+    /// The copy goes on with what the source has now. The target keeps what it has.
+    Continue,
+}
+
+impl FromStr for LossPolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "stop" => Ok(Self::Stop),
+            "continue" => Ok(Self::Continue),
+            _ => Err(format!("{text:?} is none of stop, continue")),
+        }
+    }
+}
+
+/// What is done when the source loses records or has another topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct SourcePolicies {
+    /// Records were deleted before they were copied.
+    pub retention: LossPolicy,
+    /// The source lost records that were copied (unclean election, restored backup).
+    pub truncation: LossPolicy,
+    /// The topic was deleted and created again. `continue`: the new topic's records follow those of the former one.
+    pub recreated: LossPolicy,
+}
+
+impl Default for SourcePolicies {
+    fn default() -> Self {
+        Self {
+            retention: LossPolicy::Continue,
+            truncation: LossPolicy::Stop,
+            recreated: LossPolicy::Stop,
+        }
+    }
+}
+
 impl FromStr for RefusedRecordPolicy {
     type Err = String;
 
@@ -360,6 +403,8 @@ pub struct TaskSpec {
     pub once: bool,
     /// What happens when the target refuses single records.
     pub refused_record: RefusedRecordPolicy,
+    /// What is done when the source loses records or has another topic.
+    pub source_policies: SourcePolicies,
     /// What happens where the target may hold a copy that the state does not know.
     pub on_unknown_target: UnknownTarget,
     /// Bounds and paces.
@@ -379,6 +424,7 @@ impl TaskSpec {
             group_auto_create: true,
             once: false,
             refused_record: RefusedRecordPolicy::default(),
+            source_policies: SourcePolicies::default(),
             on_unknown_target: UnknownTarget::default(),
             limits: TaskLimits::default(),
         }

@@ -8,7 +8,7 @@ mod error;
 mod seeds;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kafka_client::{Client, TopicQuery};
@@ -83,7 +83,8 @@ impl Task {
     /// # Errors
     /// [`TaskError`] when the task cannot start or cannot go on. A topic or partition that cannot
     /// be copied is no error: it stops alone, and events and report tell.
-    pub async fn run(self) -> Result<TaskReport, TaskError> {
+    pub async fn run(mut self) -> Result<TaskReport, TaskError> {
+        self.sink = once_per_topic(self.sink);
         let task = self.spec.name.clone();
         let sink = Arc::clone(&self.sink);
         let result = Running::start(self).await;
@@ -167,6 +168,7 @@ impl Running {
             budget: ByteBudget::new(task.spec.limits.in_flight_bytes_max),
             limits: task.spec.limits.clone(),
             refused_record: task.spec.refused_record,
+            source_policies: task.spec.source_policies,
             on_unknown_target: task.spec.on_unknown_target,
             openings: Arc::new(Semaphore::new(OPENINGS_MAX)),
             changed: Notify::new(),
@@ -376,6 +378,25 @@ fn worker_ended(
         Ok(Err(error)) => Err(error.into()),
         Err(error) => Err(TaskError::Worker { cause: error.to_string() }),
     }
+}
+
+/// Says once that a topic is gone or is another one: each of its partitions and the topic sync find out by themselves.
+fn once_per_topic(sink: EventSink) -> EventSink {
+    let told = Mutex::new(BTreeSet::new());
+    Arc::new(move |event| {
+        let about = match &event {
+            Event::TopicDeleted { topic, .. } => Some((topic.clone(), None)),
+            Event::TopicRecreated { topic, found_id, .. } => {
+                Some((topic.clone(), Some(found_id.clone())))
+            }
+            _ => None,
+        };
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if about.is_none_or(|about| told.insert(about)) {
+            drop(told);
+            sink(event);
+        }
+    })
 }
 
 /// Ticks from one period from now on; a late tick is not made up for.

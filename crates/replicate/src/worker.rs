@@ -11,9 +11,10 @@ mod leaders;
 mod reading;
 mod refusals;
 mod translating;
+mod truth;
 mod writing;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ use crate::journal::{Journal, JournalError, LaneKey};
 use crate::lane::{Barrier, Lane, LaneSeed, Phase, Translated};
 use crate::progress::LaneState;
 use crate::recover::{OpenError, Opened, Opening};
-use crate::spec::{RefusedRecordPolicy, TaskLimits, TaskName, UnknownTarget};
+use crate::spec::{RefusedRecordPolicy, SourcePolicies, TaskLimits, TaskName, UnknownTarget};
 use reading::SourceBroker;
 use writing::{Ended, TargetBroker};
 
@@ -64,6 +65,7 @@ pub(crate) struct WorkerContext {
     pub(crate) budget: ByteBudget,
     pub(crate) limits: TaskLimits,
     pub(crate) refused_record: RefusedRecordPolicy,
+    pub(crate) source_policies: SourcePolicies,
     pub(crate) on_unknown_target: UnknownTarget,
     /// Lanes of one task that ask the target for its tail at the same time.
     pub(crate) openings: Arc<Semaphore>,
@@ -110,7 +112,7 @@ enum Done {
     Produced { broker: i32, ended: Ended },
     Opened { lane: LaneId, result: Result<Opened, OpenError> },
     Rested { lane: LaneId },
-    Bounds { lane: LaneId, result: Result<(i64, i64), OpenError> },
+    Bounds { lane: LaneId, diverged: Option<i64>, result: Result<truth::Bounds, OpenError> },
     Journaled { barriers: Vec<(LaneId, Barrier)>, result: Result<(), JournalError> },
     SourceMetadata(Result<Arc<ClusterMetadata>, ClientError>),
     TargetMetadata(Result<Arc<ClusterMetadata>, ClientError>),
@@ -127,6 +129,8 @@ pub(crate) struct Worker {
     target_metadata: leaders::Refresh,
     jobs: FuturesUnordered<Job>,
     unflushed_bytes: usize,
+    /// Lanes that turn when all that they read is settled.
+    turning: BTreeSet<LaneId>,
     is_closing: bool,
     /// The journal failed: nothing more may be sent.
     journal_error: Option<JournalError>,
@@ -144,6 +148,7 @@ impl Worker {
             target_metadata: leaders::Refresh::default(),
             jobs: FuturesUnordered::new(),
             unflushed_bytes: 0,
+            turning: BTreeSet::new(),
             is_closing: false,
             journal_error: None,
         }
@@ -187,6 +192,7 @@ impl Worker {
         if self.unflushed_bytes >= FLUSH_BYTES {
             self.flush();
         }
+        self.turn_lanes();
         self.refresh_metadata();
         self.pump_sources();
         self.pump_targets();
@@ -223,7 +229,7 @@ impl Worker {
             Done::Produced { broker, ended } => self.produced(broker, ended),
             Done::Opened { lane, result } => self.opened(lane, result),
             Done::Rested { lane } => self.open(lane),
-            Done::Bounds { lane, result } => self.bounds(lane, result),
+            Done::Bounds { lane, diverged, result } => self.bounds(lane, diverged, result),
             Done::Journaled { barriers, result } => self.journaled(barriers, result),
             Done::SourceMetadata(result) => self.source_metadata(result),
             Done::TargetMetadata(result) => self.target_metadata(result),

@@ -25,6 +25,28 @@ fn check(map: &OffsetMap, source: i64, expected: Lookup<i64>) {
 }
 
 #[test]
+fn what_the_source_lost_is_forgotten() {
+    let mut map = map(&[(10, 100, 5), (20, 105, 5), (25, 200, 5)]);
+    drop(map.drain());
+    map.cut(SourceOffset(22));
+    assert_eq!((map.source_next().0, map.target_next().0), (22, 205));
+    assert_eq!(
+        map.segments().copied().collect::<Vec<_>>(),
+        [segment(10, 100, 5), segment(20, 105, 2)]
+    );
+    check(&map, 21, Lookup::At(106));
+    check(&map, 22, Lookup::At(205));
+    check(&map, 23, Lookup::Beyond);
+    map.append(segment(22, 300, 1)).unwrap();
+    check(&map, 22, Lookup::At(300));
+    assert_eq!(map.drain(), [segment(22, 300, 1)]);
+    map.cut(SourceOffset(i64::MIN));
+    map.advance(SourceOffset(0), TargetOffset(301));
+    check(&map, 0, Lookup::At(301));
+    check(&map, 1, Lookup::Beyond);
+}
+
+#[test]
 fn neighbours_merge() {
     let map = map(&[(10, 0, 5), (15, 5, 5), (20, 10, 1)]);
     assert_eq!(map.segments().copied().collect::<Vec<_>>(), [segment(10, 0, 11)]);

@@ -171,11 +171,11 @@ impl Event {
                     "source topic {topic} was deleted; the target topic is kept, its copy has stopped"
                 )
             }
-            Self::TopicRecreated { topic, former_id, found_id, .. } => {
+            Self::TopicRecreated { topic, former_id, found_id, action, .. } => {
                 let (former, found) = (value(former_id), value(found_id));
                 write!(
                     f,
-                    "source topic {topic} was deleted and created again (id {former}, now {found})"
+                    "source topic {topic} was deleted and created again (id {former}, now {found}): {action}"
                 )
             }
             _ => self.fmt_partition(f),
@@ -310,7 +310,7 @@ impl Event {
                 "change the setting on the target topic if readers depend on it"
             }
             Self::TopicRecreated { .. } => {
-                "rename or empty the target topic, then start a new task for the topic"
+                "let the new topic follow on the same target topic (--on-recreated continue), or start a new task for it"
             }
             Self::Truncated { .. } => "compare the named offsets on both sides",
             Self::RetentionOvertook { .. } => {

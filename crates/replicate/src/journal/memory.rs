@@ -49,6 +49,13 @@ impl State {
                 let map = self.maps.entry(lane).or_default();
                 map.extend(segments.into_iter().map(|segment| (segment.source_start, segment)));
             }
+            JournalWrite::CutMap { lane, from } => {
+                let map = self.maps.entry(lane).or_default();
+                map.retain(|start, _| *start < from);
+                if let Some((_, last)) = map.iter_mut().next_back() {
+                    last.len = last.len.min(from.since(last.source_start));
+                }
+            }
             JournalWrite::Topic(record) => {
                 self.topics.insert(record.source_topic.clone(), record);
             }

@@ -401,6 +401,7 @@ fn apply(transaction: &WriteTransaction, write: &JournalWrite) -> Result<(), Fau
                 }
             }
         }
+        JournalWrite::CutMap { lane, from } => cut_map(transaction, lane, *from)?,
         JournalWrite::Topic(record) => {
             let text = encode(record)?;
             transaction.open_table(TOPICS)?.insert(record.source_topic.as_str(), text.as_str())?;
@@ -419,6 +420,27 @@ fn apply(transaction: &WriteTransaction, write: &JournalWrite) -> Result<(), Fau
             transaction.open_table(MAP)?.retain_in(all(), |_, _| false)?;
             transaction.open_table(MAP_BY_TARGET)?.retain_in(all(), |_, _| false)?;
         }
+    }
+    Ok(())
+}
+
+/// Removes what lies at or behind source offset `from`, and shortens the segment that holds it.
+fn cut_map(
+    transaction: &WriteTransaction,
+    lane: &LaneKey,
+    from: SourceOffset,
+) -> Result<(), Fault> {
+    let name = lane_name(lane);
+    let name = name.as_str();
+    let mut map = transaction.open_table(MAP)?;
+    map.retain_in((name, from.0)..=(name, i64::MAX), |_, _| false)?;
+    let mut by_target = transaction.open_table(MAP_BY_TARGET)?;
+    by_target.retain_in((name, i64::MIN)..=(name, i64::MAX), |_, start| start < from.0)?;
+    let last = map.range((name, i64::MIN)..=(name, i64::MAX))?.next_back().transpose()?;
+    let last = last.map(|(key, value)| (key.value().1, value.value()));
+    if let Some((start, (target_start, len))) = last {
+        let kept = len.min(from.0.saturating_sub(start));
+        map.insert((name, start), (target_start, kept))?;
     }
     Ok(())
 }

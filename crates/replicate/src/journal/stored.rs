@@ -19,3 +19,8 @@ pub(super) mod uuid_text {
         text.map(|text| Uuid::try_parse(&text)).transpose().map_err(de::Error::custom)
     }
 }
+
+/// The leader epoch in records of versions that did not keep it.
+pub(super) fn no_epoch() -> i32 {
+    -1
+}

@@ -51,6 +51,7 @@ impl Lane {
         lease: &Arc<Lease>,
     ) -> Result<Accepted, AcceptFault> {
         let mut accepted = Accepted::default();
+        self.must_check = false;
         let first = self.next_ordinal;
         let run_count = self.runs.count();
         for batch in split(records) {
@@ -194,6 +195,7 @@ impl Lane {
     pub(super) fn advance_position(&mut self) {
         if !self.has_unsent_or_sent() && self.phase != Phase::Stopped {
             self.acked.source_next = self.acked.source_next.max(self.position);
+            self.acked_epoch = self.last_fetched_epoch;
             self.map.advance(self.acked.source_next, self.acked.target_next);
             self.status.set_position(self.acked.source_next.0);
         }

@@ -89,6 +89,11 @@ impl Lane {
             source_next: outgoing.source_next,
             target_next,
         };
+        // A rebuilt batch does not carry the epoch that its source had.
+        self.acked_epoch = match outgoing.rebuilt {
+            None => outgoing.batch.header.partition_leader_epoch,
+            Some(_) => -1,
+        };
         let known = if has(Bug::PruneTooEarly) { self.next_ordinal } else { outgoing.end() };
         self.runs.prune(known.plus(-1));
         self.map.advance(outgoing.source_next, target_next);
@@ -233,6 +238,7 @@ impl Lane {
                 self.runs.next_source_after(last).ok_or(RecoverFault::UnknownRun(last))?;
             self.position = self.acked.source_next.max(self.position);
             self.last_fetched_epoch = -1;
+            self.acked_epoch = -1;
         }
         self.runs.truncate(next);
         self.next_ordinal = next;

@@ -159,6 +159,7 @@ impl World {
                 source_next: SourceOffset(0),
                 target_next: TargetOffset(-1),
             },
+            source_epoch: -1,
             map_start: None,
         };
         let lane = Self::lane(&journal);
@@ -175,6 +176,7 @@ impl World {
 
     fn lane(journal: &LaneRecord) -> Lane {
         let seed = LaneSeed {
+            must_check: false,
             record: journal.clone(),
             map_end: None,
             traits: TargetTraits::default(),

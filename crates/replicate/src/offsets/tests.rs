@@ -35,6 +35,7 @@ async fn add(journal: &MemoryJournal, lane: LaneKey, map: &[(i64, i64, i64)], st
             source_next: last.map_or(SourceOffset(0), |last| last.source_end()),
             target_next: last.map_or(TargetOffset(-1), |last| last.target_end()),
         },
+        source_epoch: -1,
         map_start: start.map(SourceOffset),
     };
     let writes =

@@ -126,9 +126,12 @@ impl Running {
                 target_partition: candidate.key.target_partition,
                 offset: record.acked.source_next.0,
             });
+            let found_id = candidate.topic.source.topic_id;
+            let is_other = matches!((record.source_topic_id, found_id), (Some(known), Some(found)) if known != found);
+            let must_check = is_other || end.is_some_and(|end| end < record.acked.source_next);
             let traits = candidate.topic.target_traits;
             seeds.push((
-                LaneSeed { record, map_end, traits, end, status: Arc::clone(&status) },
+                LaneSeed { record, map_end, traits, end, must_check, status: Arc::clone(&status) },
                 status,
             ));
         }
@@ -289,6 +292,7 @@ impl Running {
                 source_next: start,
                 target_next: TargetOffset(-1),
             },
+            source_epoch: -1,
             map_start: None,
         }
     }

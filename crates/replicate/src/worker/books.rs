@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use forward::SourceOffset;
 use forward::planted::{Bug, has, strikes};
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
@@ -64,6 +65,23 @@ impl Worker {
     pub(super) fn flush(&mut self) {
         self.unflushed_bytes = 0;
         let writes = self.changes(|_| false);
+        self.write(writes, Vec::new());
+    }
+
+    /// Journals in one write what a lane has and what `change` makes of it, with the offset map forgotten from `map_from` on.
+    pub(super) fn journal_restart(
+        &mut self,
+        id: LaneId,
+        map_from: SourceOffset,
+        change: impl FnOnce(&mut Lane),
+    ) {
+        let lane = &mut self.lanes[id];
+        let is_settled = lane.epochs().is_empty();
+        let mut writes = Vec::new();
+        push_lane(&mut writes, lane, is_settled);
+        change(lane);
+        writes.push(JournalWrite::CutMap { lane: lane.key.clone(), from: map_from });
+        push_lane(&mut writes, lane, is_settled);
         self.write(writes, Vec::new());
     }
 

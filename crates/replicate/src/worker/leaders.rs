@@ -88,7 +88,7 @@ impl Worker {
             }
             self.source_metadata.missing.remove(&self.lanes[id].key.source_topic);
             let Some(topic) = topic else { continue };
-            if self.is_recreated(id, topic) {
+            if self.is_recreated(id, topic) || self.lanes[id].is_asking {
                 continue;
             }
             let leader = leader_of(topic, self.lanes[id].key.source_partition);
@@ -123,24 +123,14 @@ impl Worker {
         true
     }
 
-    /// Whether the source topic is another one than the lane began with; the lane is then stopped (BF-17).
+    /// Whether the source topic is another one than the lane began with (BF-17).
     fn is_recreated(&mut self, id: LaneId, topic: &TopicMetadata) -> bool {
         let lane = &mut self.lanes[id];
         match (lane.source_topic_id, topic.topic_id) {
             (Some(known), Some(found)) if known != found => {
-                let lane = &self.lanes[id];
-                self.emit(Event::TopicRecreated {
-                    task: self.ctx.task.clone(),
-                    topic: lane.key.source_topic.clone(),
-                    target_topic: lane.key.target_topic.clone(),
-                    former_id: Some(known.to_string()),
-                    found_id: Some(found.to_string()),
-                });
-                self.stop_lane(
-                    id,
-                    format!("the source topic was deleted and created again (topic id {known} became {found})"),
-                    "start a task with another name or state directory to copy the new topic",
-                );
+                if lane.turn.is_none() && !lane.is_asking {
+                    self.ask_bounds(id, None);
+                }
                 true
             }
             (None, Some(found)) => {

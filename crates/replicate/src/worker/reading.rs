@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use forward::AbortedFilter;
-use forward::SourceOffset;
 use kafka_client::{
     BrokerConnection, ClientError, FetchPartition, FetchSession, FetchSettings, FetchedPartition,
-    Isolation, OffsetSpec, TopicPartition,
+    Isolation,
 };
 use kafka_wire::ErrorCode;
 use kafka_wire::messages::FetchResponse;
@@ -17,7 +16,6 @@ use super::{Done, LaneId, Worker, backoff, is_session_lost};
 use crate::budget::Lease;
 use crate::event::Event;
 use crate::lane::Phase;
-use crate::recover::OpenError;
 
 /// Bytes read ahead per lane and not yet acknowledged.
 const LANE_BUFFER_BYTES_MAX: usize = 4 << 20;
@@ -227,14 +225,18 @@ impl Worker {
 
     fn take_partition(&mut self, id: LaneId, fetched: FetchedPartition, lease: &Arc<Lease>) {
         let lane = &mut self.lanes[id];
-        if lane.phase == Phase::Stopped || !lane.expects_answer() {
+        if lane.phase == Phase::Stopped
+            || lane.turn.is_some()
+            || lane.is_asking
+            || !lane.expects_answer()
+        {
             return;
         }
         if !fetched.error.is_ok() {
             return self.fetch_refused(id, fetched.error);
         }
         if let Some((_, end_offset)) = fetched.diverging_epoch {
-            return self.truncated(id, end_offset);
+            return self.ask_bounds(id, Some(end_offset));
         }
         let end = if fetched.last_stable_offset >= 0 {
             fetched.last_stable_offset
@@ -258,7 +260,7 @@ impl Worker {
     fn fetch_refused(&mut self, id: LaneId, code: ErrorCode) {
         self.lanes[id].status.set_error(Some(format!("the source answered {code} to a fetch")));
         match code {
-            ErrorCode::OFFSET_OUT_OF_RANGE => self.ask_bounds(id),
+            ErrorCode::OFFSET_OUT_OF_RANGE => self.ask_bounds(id, None),
             ErrorCode::TOPIC_AUTHORIZATION_FAILED => self.stop_lane(
                 id,
                 format!("the source answered {code} to a fetch"),
@@ -270,72 +272,6 @@ impl Worker {
                 self.source_metadata.want();
             }
         }
-    }
-
-    /// Out of range has several causes; the bounds of the log tell which (BF-16).
-    fn ask_bounds(&mut self, id: LaneId) {
-        self.lead_source(id, (-1, -1));
-        let key = &self.lanes[id].key;
-        let at = TopicPartition::new(key.source_topic.clone(), key.source_partition);
-        let client = self.ctx.source.clone();
-        self.start(async move {
-            let ask = async |spec| -> Result<i64, OpenError> {
-                let asked = vec![(at.clone(), spec)];
-                let mut answer = client.list_offsets(asked, Isolation::ReadUncommitted).await?;
-                match answer.remove(&at) {
-                    Some(Ok(listed)) => Ok(listed.offset),
-                    Some(Err(code)) => Err(OpenError::Code { target: at.clone(), code }),
-                    None => Err(OpenError::Code {
-                        target: at.clone(),
-                        code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-                    }),
-                }
-            };
-            let result = match ask(OffsetSpec::Earliest).await {
-                Ok(start) => ask(OffsetSpec::Latest).await.map(|end| (start, end)),
-                Err(error) => Err(error),
-            };
-            Done::Bounds { lane: id, result }
-        });
-    }
-
-    pub(super) fn bounds(&mut self, id: LaneId, result: Result<(i64, i64), OpenError>) {
-        self.source_metadata.want();
-        let Ok((start, end)) = result else { return };
-        let lane = &mut self.lanes[id];
-        let (position, _) = lane.position();
-        if position.0 < start {
-            let event = Event::RetentionOvertook {
-                task: self.ctx.task.clone(),
-                topic: lane.key.source_topic.clone(),
-                partition: lane.key.source_partition,
-                lost: position.0..start,
-                action: "the copy goes on at the first offset that the source still has",
-            };
-            lane.skip_to(SourceOffset(start));
-            self.emit(event);
-            self.note_state(id);
-        } else if position.0 > end {
-            self.truncated(id, end);
-        }
-    }
-
-    /// The source lost records that we have copied (P9): the target cannot follow, an operator decides.
-    fn truncated(&mut self, id: LaneId, end_offset: i64) {
-        let lane = &self.lanes[id];
-        let (position, _) = lane.position();
-        self.emit(Event::Truncated {
-            task: self.ctx.task.clone(),
-            topic: lane.key.source_topic.clone(),
-            partition: lane.key.source_partition,
-            lost: end_offset..position.0.max(end_offset),
-            action: "the partition's copy stopped",
-        });
-        self.stop_lane(
-            id,
-            format!("the source log was truncated to offset {end_offset}, below offset {position} that was read"),
-            "the target holds records that the source lost: decide which side is right, then start a new task",
-        );
     }
 
     /// Says that an end of the copy cannot be reached, once per series of failures.

@@ -40,6 +40,7 @@ fn lane(partition: i32, ordinal: i64) -> JournalWrite {
             source_next: SourceOffset(2 * ordinal),
             target_next: TargetOffset(ordinal),
         },
+        source_epoch: -1,
         map_start: None,
     }))
 }

@@ -11,7 +11,7 @@ use kafka_client::{
 };
 use replicate::{
     journal::{Journal, RedbJournal},
-    spec::{StartPosition, SyncMode, TaskSpec, TopicSelection, UnknownTarget},
+    spec::{SourcePolicies, StartPosition, SyncMode, TaskSpec, TopicSelection, UnknownTarget},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -89,6 +89,11 @@ fn spec(args: &SyncArgs) -> Result<TaskSpec, Failure> {
     spec.same_partition = args.same_partition;
     spec.once = args.once;
     spec.refused_record = args.on_refused_record;
+    spec.source_policies = SourcePolicies {
+        retention: args.on_retention,
+        truncation: args.on_truncation,
+        recreated: args.on_recreated,
+    };
     spec.on_unknown_target = match args.on_unknown_target {
         UnknownTargetArg::Stop => UnknownTarget::Stop,
         UnknownTargetArg::Append => UnknownTarget::Append,

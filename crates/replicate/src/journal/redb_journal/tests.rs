@@ -39,6 +39,7 @@ fn lane(partition: i32, ordinal: i64) -> LaneRecord {
             source_next: SourceOffset(ordinal + 9),
             target_next: TargetOffset(ordinal),
         },
+        source_epoch: -1,
         map_start: None,
     }
 }
@@ -220,6 +221,41 @@ async fn a_removed_lane_takes_its_map_along() {
     assert_eq!(journal.load_map(key(0), 10).await.unwrap(), (vec![], false));
     assert_eq!(journal.query_map(key(0), MapQuery::Target(TargetOffset(0))).await.unwrap(), None);
     assert_eq!(journal.load_map(key(1), 10).await.unwrap().0.len(), 2);
+}
+
+/// Both journals forget the same: whole segments, and the rest of the one that holds the cut.
+#[tokio::test]
+async fn a_cut_map_forgets_the_source_offsets_from_there() {
+    let (_directory, path) = directory();
+    for (from, kept) in [
+        (i64::MIN, vec![]),
+        (0, vec![]),
+        (3, vec![segment(0, 0, 3)]),
+        (5, vec![segment(0, 0, 5)]),
+        (8, vec![segment(0, 0, 5)]),
+        (12, vec![segment(0, 0, 5), segment(10, 7, 2)]),
+        (99, vec![segment(0, 0, 5), segment(10, 7, 5)]),
+    ] {
+        let stored = RedbJournal::open(&path).unwrap();
+        let journals: [&dyn Journal; 2] = [&stored, &MemoryJournal::new()];
+        for journal in journals {
+            let segments = vec![segment(0, 0, 5), segment(10, 7, 5)];
+            let segments = JournalWrite::Segments { lane: key(0), segments };
+            let cut = JournalWrite::CutMap { lane: key(0), from: SourceOffset(from) };
+            journal.write(vec![JournalWrite::RemoveLane(key(0)), segments, cut]).await.unwrap();
+            assert_eq!(journal.load_map(key(0), 10).await.unwrap(), (kept.clone(), false));
+            // The target's way, too, and new segments follow.
+            let next = segment(from.max(0), 20, 1);
+            let segments = JournalWrite::Segments { lane: key(0), segments: vec![next] };
+            journal.write(vec![segments]).await.unwrap();
+            for target in [0, 2, 5, 8, 11, 15, 20] {
+                let held = kept.iter().chain([&next]).find(|held| held.target_end().0 > target);
+                let query = MapQuery::Target(TargetOffset(target));
+                let found = journal.query_map(key(0), query).await.unwrap();
+                assert_eq!(found, held.copied(), "cut at {from}, target offset {target}");
+            }
+        }
+    }
 }
 
 /// Two hundred writers that wait for the disk together cost far fewer syncs than two hundred.

@@ -166,7 +166,14 @@ fn key() -> LaneKey {
 
 fn lane(record: &LaneRecord, map_end: Option<Segment>) -> Lane {
     let (record, traits) = (record.clone(), TargetTraits::default());
-    let seed = LaneSeed { record, map_end, traits, end: None, status: LaneStatus::new(key()) };
+    let seed = LaneSeed {
+        record,
+        map_end,
+        traits,
+        end: None,
+        must_check: false,
+        status: LaneStatus::new(key()),
+    };
     Lane::new(seed, RecordLimits::default(), 4)
 }
 
@@ -189,6 +196,7 @@ impl Pair {
             epochs: Vec::new(),
             runs: forward::Runs::default(),
             acked,
+            source_epoch: -1,
             map_start: None,
         };
         let saved = Saved { done: start, ..Saved::default() };
