@@ -11,7 +11,7 @@ use xtask::kafka::{Release, fetch};
 use xtask::workspace::{cargo, root};
 
 const TEST_TIMEOUT: Duration = Duration::from_secs(20 * 60);
-const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(25 * 60);
+const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(40 * 60);
 
 /// Everything that needs neither network nor Java.
 pub(crate) fn test() -> Result<Tally> {
