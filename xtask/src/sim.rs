@@ -36,19 +36,31 @@ pub(crate) struct SimArguments {
 
 pub(crate) fn run(arguments: &SimArguments) -> Result<Tally> {
     if arguments.planted {
-        return planted();
+        return planted(Build::Test);
     }
     match arguments.seed {
         Some(seed) => replay(seed),
-        None => seeds(arguments.from, arguments.seeds),
+        None if arguments.seeds > CI_SEEDS => {
+            seeds(Build::Release, arguments.from, arguments.seeds)
+        }
+        None => seeds(Build::Test, arguments.from, arguments.seeds),
     }
 }
 
 /// The seeds of the step in `cargo xtask ci`, and the planted bugs.
 pub(crate) fn ci() -> Result<Tally> {
-    let mut tally = seeds(0, CI_SEEDS)?;
-    tally += planted()?;
+    let mut tally = seeds(Build::Test, 0, CI_SEEDS)?;
+    tally += planted(Build::Test)?;
     Ok(tally)
+}
+
+/// How the simulation is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Build {
+    /// As `cargo xtask test` has built it already: some 2,000 seeds run in less time than an optimised build takes.
+    Test,
+    /// Optimised: several times the seeds in the same time.
+    Release,
 }
 
 /// What one of the processes says.
@@ -58,8 +70,8 @@ enum Said {
     Ended { index: usize, is_ok: bool },
 }
 
-fn seeds(from: u64, count: u64) -> Result<Tally> {
-    let program = program(&[])?;
+fn seeds(build: Build, from: u64, count: u64) -> Result<Tally> {
+    let program = program(build, &[])?;
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let processes = u64::try_from(cores)?.min(count.max(1));
     let started = Instant::now();
@@ -158,7 +170,7 @@ fn heard(text: &str, index: usize) -> Option<Said> {
 }
 
 fn replay(seed: u64) -> Result<Tally> {
-    let program = program(&[])?;
+    let program = program(Build::Test, &[])?;
     let result = check(seeds_command(&program).env("SIM_SEED", seed.to_string()));
     Ok(match result {
         Ok(()) => Tally { passed: 1, failed: 0 },
@@ -166,8 +178,8 @@ fn replay(seed: u64) -> Result<Tally> {
     })
 }
 
-fn planted() -> Result<Tally> {
-    let program = program(&["--features", "replicate/planted"])?;
+fn planted(build: Build) -> Result<Tally> {
+    let program = program(build, &["--features", "replicate/planted"])?;
     let mut command = Command::new(program);
     command.current_dir(root().join("crates/replicate"));
     crate::run::tests(
@@ -183,20 +195,21 @@ fn seeds_command(program: &Path) -> Command {
     command
 }
 
-/// Builds the test program `simulation` of `replicate`, optimised.
-fn program(features: &[&str]) -> Result<PathBuf> {
+/// Builds the test program `simulation` of `replicate`, as part of the whole workspace: that keeps the features of
+/// all dependencies as `cargo xtask test` has them.
+fn program(build: Build, features: &[&str]) -> Result<PathBuf> {
     let arguments = [
         "test",
         "--quiet",
         "--locked",
-        "--release",
-        "--package=replicate",
+        "--workspace",
         "--test=simulation",
         "--no-run",
         "--message-format=json-render-diagnostics",
     ];
+    let release: &[&str] = if build == Build::Release { &["--release"] } else { &[] };
     line("building the simulation");
-    for text in read(cargo().args(arguments).args(features))?.lines() {
+    for text in read(cargo().args(arguments).args(release).args(features))?.lines() {
         let message: serde_json::Value = serde_json::from_str(text)?;
         if message["target"]["name"] == "simulation"
             && let Some(executable) = message["executable"].as_str()
