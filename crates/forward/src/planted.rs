@@ -28,8 +28,6 @@ pub enum Bug {
     WrongSequence,
     /// What the tail shows to be there is sent again.
     ResendAcked,
-    /// What DescribeProducers shows counts as committed (P15).
-    BelieveDescribeProducers,
     /// The epoch is raised without a fence (P2).
     NoFence,
     /// The tail counts before the fence's marker is in it (P16).
@@ -68,7 +66,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 29] = [
         Self::SkipBatch,
         Self::SwapBatches,
         Self::ReusePayload,
@@ -81,7 +79,6 @@ impl Bug {
         Self::WrongEpoch,
         Self::WrongSequence,
         Self::ResendAcked,
-        Self::BelieveDescribeProducers,
         Self::NoFence,
         Self::TailWithoutMarker,
         Self::SecondBeforeProven,

@@ -137,10 +137,8 @@ impl Opening {
                 acked: self.acked.target_next,
             });
         }
-        let shown = self.shown(client).await;
         let fence = self.guard(client, identity, is_transactional, end).await?;
-        let mut tail = self.tail(client, end, fence).await?;
-        tail.ordinal_next = tail.ordinal_next.max(shown.unwrap_or_default());
+        let tail = self.tail(client, end, fence).await?;
         let ProducerIdentity { producer_id, producer_epoch, .. } = identity;
         let standing = if self.is_first {
             self.standing(client, identity, &tail).await?
@@ -148,21 +146,6 @@ impl Opening {
             Standing::Journaled
         };
         Ok(Opened { recovered: Recovered { producer_id, producer_epoch, tail }, fence, standing })
-    }
-
-    /// A bug that tests plant: the ordinal behind the last record that DescribeProducers shows.
-    async fn shown(&self, client: &Client) -> Option<Ordinal> {
-        if !has(Bug::BelieveDescribeProducers) {
-            return None;
-        }
-        let epoch = self.epochs.last()?;
-        let mut answer = client.describe_producers(vec![self.target.clone()]).await.ok()?;
-        let producers = answer.remove(&self.target)?.ok()?;
-        let found = producers.iter().find(|found| {
-            (found.producer_id, found.producer_epoch)
-                == (epoch.producer_id, i32::from(epoch.producer_epoch))
-        })?;
-        Some(epoch.ordinal_base.plus(i64::from(found.last_sequence) + 1))
     }
 
     /// Makes sure that nothing of an earlier epoch can still be appended.

@@ -42,6 +42,9 @@ pub(crate) struct Workload {
     next_producer: i64,
     sequences: BTreeMap<(i64, At), i32>,
     open: Vec<Open>,
+    /// Producer ids of the source whose last transaction has ended, with their topics: they begin others, aborted ones before
+    /// committed ones in one fetch answer.
+    idle: Vec<(String, i64)>,
     /// The producer id of plain idempotent writers, by topic.
     idempotent: BTreeMap<String, i64>,
 }
@@ -56,6 +59,7 @@ impl Workload {
             next_producer: 100,
             sequences: BTreeMap::new(),
             open: Vec::new(),
+            idle: Vec::new(),
             idempotent: BTreeMap::new(),
         }
     }
@@ -100,7 +104,13 @@ impl Workload {
             .filter(|index| self.open[*index].side == side && self.open[*index].topic == topic)
             .collect();
         if known.is_empty() || (known.len() < 3 && random.u8(0..4) == 0) {
-            let producer_id = self.producer_id(side);
+            let idle = self.idle.iter().position(|(known, _)| known == topic);
+            let producer_id = match idle {
+                Some(index) if side == Side::Source && random.u8(0..4) > 0 => {
+                    self.idle.swap_remove(index).1
+                }
+                _ => self.producer_id(side),
+            };
             self.open.push(Open {
                 side,
                 topic: topic.to_owned(),
@@ -253,6 +263,9 @@ impl Workload {
             }
         }
         let (topic, id) = (open.topic, open.producer_id);
+        if open.side == Side::Source {
+            self.idle.push((topic.clone(), id));
+        }
         format!("{:?} transaction of producer {id} on {topic}: {fate:?}", open.side)
     }
 
