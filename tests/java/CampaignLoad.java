@@ -44,7 +44,7 @@ final class CampaignLoad extends Thread {
         properties.put("acks", "all");
         properties.put("linger.ms", "5");
         properties.put("request.timeout.ms", "5000");
-        properties.put("delivery.timeout.ms", "600000");
+        properties.put("delivery.timeout.ms", "45000");
         properties.put("metadata.max.age.ms", "5000");
         if (kind.equals("txn")) {
             properties.put("transactional.id", "load-" + topic);

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -83,8 +83,11 @@ impl End {
             .property("replica.lag.time.max.ms", "5000")
             .property("controller.quorum.election.timeout.ms", "500")
             .property("controller.quorum.fetch.timeout.ms", "1500")
-            .property("controller.quorum.election.backoff.max.ms", "500");
+            .property("controller.quorum.election.backoff.max.ms", "500")
+            .property("num.recovery.threads.per.data.dir", "2");
         options.heap_mib = 384;
+        // A broker that is killed every other minute never earns the better compiler's work.
+        options.jvm_options.push("-XX:TieredStopAtLevel=1".into());
         options.keep = true;
         options.ready_within = PATIENCE;
         for (index, proxy) in proxies.iter().enumerate() {
@@ -191,6 +194,24 @@ impl Bench {
             self.java.call("load", &arguments)?;
         }
         Ok(())
+    }
+
+    /// Bytes in the target's logs of our topics, on all brokers.
+    pub(super) fn target_bytes(&self) -> u64 {
+        let [_, target] = &self.ends;
+        let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+        let mut bytes = 0;
+        for broker in 0..target.cluster.broker_count() {
+            let partitions = entries(target.cluster.broker(broker).data_directory());
+            let ours = partitions.filter(|entry| {
+                let name = entry.file_name();
+                LOADS.iter().any(|load| name.to_string_lossy().starts_with(load.topic))
+            });
+            let files = ours.flat_map(|partition| entries(&partition.path()));
+            let logs = files.filter(|file| file.path().extension().is_some_and(|end| end == "log"));
+            bytes += logs.filter_map(|log| log.metadata().ok()).map(|log| log.len()).sum::<u64>();
+        }
+        bytes
     }
 
     /// Whether the faults shall end.

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use fastrand::Rng;
+use std::process::ExitStatus;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,11 +12,15 @@ use super::subject::{self, Subject};
 
 /// How the report counts `kill -9` of kferry.
 pub(super) const KILLED: &str = "kill -9 of kferry";
+/// Not a fault: lives of kferry that were waited for until records arrived.
+const COPYING: &str = "(records were seen to arrive before the kill)";
+/// That many bytes in the target's logs, replicas and all, are records and not only the markers of fences.
+const COPIED_BYTES: u64 = 200_000;
 /// How the report counts `kill -9` of brokers.
 pub(super) const BROKER_KILLED: &str = "kill -9 of a broker";
 
 /// Killed even though it copies nothing yet: brokers may be in trouble for long.
-const START_WITHIN: Duration = Duration::from_secs(8);
+const START_WITHIN: Duration = Duration::from_secs(15);
 
 /// Runs kferry and kills it at random instants. Ends with the process gone.
 pub(super) fn kill_the_process(
@@ -30,21 +35,7 @@ pub(super) fn kill_the_process(
         } else {
             subject.start()?;
         }
-        let begin = Instant::now();
-        // Half of the lives end on the way to the first record or soon behind it, the others some time after the copy
-        // has begun, however long the start took.
-        let is_early = random.bool();
-        let life = Duration::from_millis(random.u64(if is_early { 50..3000 } else { 0..3500 }));
-        let mut until = if is_early { Some(begin + life) } else { None };
-        let mut ended = None;
-        while ended.is_none() && until.is_none_or(|until| Instant::now() < until) {
-            thread::sleep(Duration::from_millis(5));
-            ended = subject.ended()?;
-            let has_waited = begin.elapsed() > START_WITHIN || bench.is_over();
-            if until.is_none() && (has_waited || subject.is_copying()) {
-                until = Some(Instant::now() + life);
-            }
-        }
+        let ended = live(bench, subject, &mut random)?;
         if let Some(status) = ended {
             let what = if is_full {
                 "full disk: kferry ended by itself"
@@ -61,6 +52,34 @@ pub(super) fn kill_the_process(
     subject.kill().map(drop)
 }
 
+/// One life of kferry, until it is time to kill it, or how it ended before.
+///
+/// Half of the lives end on the way to the first record or soon behind it, the others some time after records were seen to
+/// arrive, however long the start took.
+fn live(bench: &Bench, subject: &mut Subject, random: &mut Rng) -> Result<Option<ExitStatus>> {
+    let begin = Instant::now();
+    let had = bench.target_bytes();
+    let is_early = random.bool();
+    let life = Duration::from_millis(random.u64(if is_early { 50..2000 } else { 0..2500 }));
+    let mut until = if is_early { Some(begin + life) } else { None };
+    while until.is_none_or(|until| Instant::now() < until) {
+        thread::sleep(Duration::from_millis(20));
+        if let Some(status) = subject.ended()? {
+            return Ok(Some(status));
+        }
+        if until.is_none() {
+            let is_copying = bench.target_bytes() >= had + COPIED_BYTES;
+            if is_copying {
+                bench.note(COPYING, "");
+            }
+            if is_copying || bench.is_over() || begin.elapsed() > START_WITHIN {
+                until = Some(Instant::now() + life);
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// Kills, freezes and restarts brokers of one cluster and moves their leaders. One at a time: before the next fault all
 /// replicas are in sync again, as acks=all with two of three needs it.
 pub(super) fn trouble_brokers(bench: &Bench, end: &End, mut random: Rng) -> Result<()> {
@@ -71,14 +90,14 @@ pub(super) fn trouble_brokers(bench: &Bench, end: &End, mut random: Rng) -> Resu
         let broker = end.cluster.broker(index);
         let name = format!("{} broker {}", end.name, broker.id());
         match random.u32(0..10) {
-            0..=5 => {
+            0..=6 => {
                 let time = Duration::from_millis(random.u64(200..5000));
                 bench.note(BROKER_KILLED, &format!("{name}, down for {time:?}"));
                 broker.kill()?;
                 bench.pause(time);
                 broker.restart().with_context(|| format!("restarting {name}"))?;
             }
-            6 | 7 => {
+            7 => {
                 let time = Duration::from_millis(random.u64(300..5000));
                 bench.note("broker frozen (SIGSTOP)", &format!("{name} for {time:?}"));
                 broker.pause()?;
@@ -109,7 +128,7 @@ pub(super) fn change_rights(bench: &Bench, mut random: Rng) -> Result<()> {
     let mut kinds = [0, 1, 2, 3, 4, 5, 6, 7];
     random.shuffle(&mut kinds);
     for kind in kinds.into_iter().cycle() {
-        let time = Duration::from_millis(random.u64(2000..6000));
+        let time = Duration::from_millis(random.u64(6000..16_000));
         bench.pause(time);
         if bench.is_over() {
             break;

@@ -13,7 +13,7 @@ fn milliseconds(random: &mut Rng, range: std::ops::Range<u64>) -> Duration {
 /// One disturbance after the other until the faults are over.
 pub(super) fn disturb(bench: &Bench, mut random: Rng) {
     while !bench.is_over() {
-        let pause = milliseconds(&mut random, 200..2500);
+        let pause = milliseconds(&mut random, 1000..8000);
         bench.pause(pause);
         let end = &bench.ends[random.usize(0..bench.ends.len())];
         let broker = random.usize(0..end.proxies.len());
@@ -37,7 +37,7 @@ fn disturb_once(proxy: &Proxy, random: &mut Rng) -> &'static str {
             "proxy: cut inside a frame"
         }
         3 => {
-            let time = milliseconds(random, 100..3000);
+            let time = milliseconds(random, 100..2500);
             for direction in Direction::ALL {
                 proxy.stall(direction, time);
             }
@@ -45,13 +45,12 @@ fn disturb_once(proxy: &Proxy, random: &mut Rng) -> &'static str {
         }
         4 => {
             // One in eight lasts longer than a client waits for an answer.
-            let time = if random.u32(0..8) == 0 { 12_000..16_000 } else { 100..3000 };
+            let time = if random.u32(0..8) == 0 { 12_000..16_000 } else { 100..2500 };
             proxy.stall(direction, milliseconds(random, time));
             "proxy: stall, one direction"
         }
         5 => {
-            proxy.heal();
-            proxy.delay(direction, milliseconds(random, 0..150));
+            proxy.delay(direction, milliseconds(random, 1..100), milliseconds(random, 500..4000));
             "proxy: delay"
         }
         _ => {

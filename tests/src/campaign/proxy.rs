@@ -67,6 +67,7 @@ struct Shared {
 struct Rules {
     stalled_until: Option<Instant>,
     delay: Duration,
+    delayed_until: Option<Instant>,
 }
 
 /// One connection through the proxy.
@@ -137,9 +138,11 @@ impl Proxy {
         lock(&self.shared.rules[direction.index()]).stalled_until = Some(Instant::now() + time);
     }
 
-    /// Holds each piece of bytes in one direction back for a time; zero ends that.
-    pub fn delay(&self, direction: Direction, time: Duration) {
-        lock(&self.shared.rules[direction.index()]).delay = time;
+    /// Holds each piece of bytes in one direction back by `delay`, for `time`.
+    pub fn delay(&self, direction: Direction, delay: Duration, time: Duration) {
+        let mut rules = lock(&self.shared.rules[direction.index()]);
+        rules.delay = delay;
+        rules.delayed_until = Some(Instant::now() + time);
     }
 
     /// Silences all present connections as a lost route does: the client hears nothing more and is never told; the broker
@@ -285,9 +288,11 @@ impl Link {
     fn wait_for_leave(&self, rules: &Mutex<Rules>) -> bool {
         let begin = Instant::now();
         loop {
-            let Rules { stalled_until, delay } = *lock(rules);
+            let Rules { stalled_until, delay, delayed_until } = *lock(rules);
             let now = Instant::now();
-            let is_stalled = stalled_until.is_some_and(|until| now < until);
+            let is_before = |until: Option<Instant>| until.is_some_and(|until| now < until);
+            let is_stalled = is_before(stalled_until);
+            let delay = if is_before(delayed_until) { delay } else { Duration::ZERO };
             if self.is_dead() {
                 return false;
             }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -22,14 +22,12 @@ const FIRST_PASSWORD: &str = "kferry-password";
 pub(super) struct Subject {
     directory: PathBuf,
     child: Option<Child>,
-    /// Length of the events' file at the last start.
-    events_before: u64,
 }
 
 impl Subject {
     /// Writes the connection files.
     pub(super) fn prepare(directory: &Path, source: &str, target: &str) -> Result<Self> {
-        let subject = Self { directory: directory.to_owned(), child: None, events_before: 0 };
+        let subject = Self { directory: directory.to_owned(), child: None };
         for (name, bootstrap) in [("source", source), ("target", target)] {
             write_password(directory, name, FIRST_PASSWORD)?;
             let text = format!(
@@ -83,28 +81,8 @@ impl Subject {
             .with_context(|| format!("starting {program}"))
     }
 
-    /// Whether it has told of records or of a partition that it took up, since its start.
-    pub(super) fn is_copying(&self) -> bool {
-        let Ok(mut events) = File::open(self.directory.join(EVENTS)) else { return false };
-        let mut text = Vec::new();
-        let read = events
-            .seek(SeekFrom::Start(self.events_before))
-            .and_then(|_| events.read_to_end(&mut text));
-        let text = String::from_utf8_lossy(&text);
-        read.is_ok()
-            && ["lane_started", "lane_recovered", "\"progress\""]
-                .iter()
-                .any(|what| text.contains(what))
-    }
-
-    fn remember_events(&mut self) {
-        let length = fs::metadata(self.directory.join(EVENTS)).map(|metadata| metadata.len());
-        self.events_before = length.unwrap_or_default();
-    }
-
     /// Starts the endless copy.
     pub(super) fn start(&mut self) -> Result<()> {
-        self.remember_events();
         let words = self.command(&[]);
         self.child = Some(self.spawn(&words[0], &words[1..])?);
         Ok(())
@@ -113,7 +91,6 @@ impl Subject {
     /// Starts it such that its files cannot grow: the disk is full for it (`EFBIG` instead of `ENOSPC`: a limit needs no
     /// mount and harms nobody else).
     pub(super) fn start_with_full_disk(&mut self) -> Result<()> {
-        self.remember_events();
         let state = self.directory.join("state").join("task.redb");
         // Half of what the state has: hardly a write that fits. The unit is 512 bytes, of some shells 1024.
         let limit = fs::metadata(state).map_or(0, |metadata| metadata.len() / 2 / 512);

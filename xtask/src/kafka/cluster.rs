@@ -31,6 +31,8 @@ pub struct Options {
     pub advertised: Vec<(usize, String)>,
     /// The JVM heap of each broker in MiB.
     pub heap_mib: u32,
+    /// Further options of the brokers' JVMs.
+    pub jvm_options: Vec<String>,
     /// How long the start may take.
     pub ready_within: Duration,
     /// Whether the data directory stays when the cluster ends.
@@ -53,6 +55,7 @@ impl Options {
             broker_properties: Vec::new(),
             advertised: Vec::new(),
             heap_mib: 640,
+            jvm_options: Vec::new(),
             ready_within: Duration::from_secs(120),
             keep: false,
         }
@@ -332,9 +335,11 @@ impl KafkaCluster {
             let log = top.join(format!("broker-{id}.log"));
             touch(&log)?;
             let heap = format!("-Xmx{}m", options.heap_mib);
+            let mut jvm_options = vec![heap.into(), "-Xms128m".into()];
+            jvm_options.extend(options.jvm_options.iter().map(OsString::from));
             let command = cluster.java(
                 "kafka.Kafka",
-                vec![heap.into(), "-Xms128m".into()],
+                jvm_options,
                 vec![top.join(format!("broker-{id}.properties")).into()],
             );
             cluster.brokers.push(Broker { id, ports, data, server: Server::new(command, log) });
