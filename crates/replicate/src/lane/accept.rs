@@ -57,11 +57,11 @@ impl Lane {
         for batch in split(records) {
             let batch =
                 batch.map_err(|error| AcceptFault::Corrupt { offset: self.position, error })?;
-            if self
-                .end
-                .is_some_and(|end| batch.base_offset() >= end.0 && batch.last_offset() >= end.0)
+            if let Some(end) = self.end
+                && batch.base_offset() >= end.0
                 && !has(Bug::IgnoreEnd)
             {
+                self.reach(end, leader_epoch(&batch));
                 break;
             }
             self.accept_batch(batch, aborted, lease, &mut accepted)?;
@@ -96,10 +96,7 @@ impl Lane {
     ) -> Result<(), AcceptFault> {
         let offset = SourceOffset(batch.base_offset());
         let next = SourceOffset(batch.next_offset());
-        let leader_epoch = match &batch {
-            Batch::V2(batch) => batch.header.partition_leader_epoch,
-            Batch::Legacy(_) => -1,
-        };
+        let leader_epoch = leader_epoch(&batch);
         let decision = decide(&batch, self.position, aborted, &self.traits)
             .map_err(|error| AcceptFault::Corrupt { offset, error })?;
         match (decision, batch) {
@@ -124,6 +121,17 @@ impl Lane {
             self.last_fetched_epoch = leader_epoch;
         }
         Ok(())
+    }
+
+    /// The next batch, of `leader_epoch`, lies behind `end`: compaction took what was left below.
+    fn reach(&mut self, end: SourceOffset, leader_epoch: i32) {
+        if end > self.position {
+            self.position = end;
+            if leader_epoch != self.last_fetched_epoch {
+                // A newer epoch may have begun in the gap: asked about with the older one, the source would call it a cut.
+                self.last_fetched_epoch = -1;
+            }
+        }
     }
 
     fn drop_batch(&mut self, batch: &Batch, reason: DropReason) {
@@ -204,6 +212,14 @@ impl Lane {
     /// The journal write for `barrier` is durable.
     pub(crate) fn journal_done(&mut self, barrier: Barrier) {
         self.barriers.retain(|(known, _)| *known != barrier);
+    }
+}
+
+/// The epoch of the leader that took the batch, −1 where its format does not say.
+fn leader_epoch(batch: &Batch) -> i32 {
+    match batch {
+        Batch::V2(batch) => batch.header.partition_leader_epoch,
+        Batch::Legacy(_) => -1,
     }
 }
 

@@ -314,3 +314,16 @@ proptest! {
         prop_assert_eq!(&world.target.values, &expected);
     }
 }
+
+/// Compaction took the last records below the end of a task that copies once: the batch behind the end tells.
+#[tokio::test]
+async fn a_gap_below_the_end_is_read_over() {
+    let lease = lease().await;
+    let mut lane = World::new(0, Arc::clone(&lease)).lane;
+    lane.end = Some(SourceOffset(10));
+    lane.position = SourceOffset(8);
+    lane.accept(batch_of(&[12, 13]), &mut AbortedFilter::new([]), &lease).unwrap();
+    assert_eq!(lane.position().0, SourceOffset(10));
+    assert_eq!(lane.acked().source_next, SourceOffset(10));
+    assert!(lane.is_done());
+}
