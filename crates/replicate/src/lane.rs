@@ -174,6 +174,11 @@ impl Lane {
         let LaneSeed { record, map_end, traits, end, must_check, status } = seed;
         let is_dirty = !record.settled && !record.epochs.is_empty();
         let acked = record.acked;
+        let mut runs = record.runs;
+        if !is_dirty {
+            // Nothing behind `acked` was sent. What was planned is read again, and the source may have changed meanwhile.
+            runs.truncate(acked.ordinal);
+        }
         status.set_position(acked.source_next.0);
         if let Some(start) = record.map_start {
             status.set_map_start(start.0);
@@ -205,7 +210,7 @@ impl Lane {
             last_fetched_epoch: record.source_epoch,
             acked_epoch: record.source_epoch,
             next_ordinal: acked.ordinal,
-            runs: record.runs,
+            runs,
             map: OffsetMap::resume(
                 map_end,
                 acked.source_next,

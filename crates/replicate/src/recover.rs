@@ -98,6 +98,8 @@ pub(crate) enum OpenError {
         "{target}: the fence of producer epoch {producer_epoch} was not seen in the log in time"
     )]
     NoMarker { target: TopicPartition, producer_epoch: i16 },
+    #[error("{target}: the log ends at {end}, but could be read up to {reached} only")]
+    Short { target: TopicPartition, reached: i64, end: i64 },
     #[error(
         "{target}: the log ends at {end}, below offset {acked} that this broker had acknowledged"
     )]
@@ -260,29 +262,38 @@ impl Opening {
         let mut pause = Duration::from_millis(5);
         loop {
             let end = self.end(client).await?;
-            self.read_headers(client, from, end, &mut headers).await?;
+            let reached = self.read_headers(client, from, end, &mut headers).await?;
             let tail = read_tail(&headers, &epochs, &self.runs, start);
-            let Fence::Marker(identity) = fence else { return Ok(tail) };
-            if tail.marker_seen || has(Bug::TailWithoutMarker) {
+            let is_complete = match fence {
+                Fence::Marker(_) => tail.marker_seen || has(Bug::TailWithoutMarker),
+                // No marker will tell: all that the leader calls committed must have been seen.
+                Fence::NotNeeded | Fence::Hold => reached >= end,
+            };
+            if is_complete {
                 return Ok(tail);
             }
             if Instant::now() >= deadline {
-                let producer_epoch = identity.producer_epoch;
-                return Err(OpenError::NoMarker { target: self.target.clone(), producer_epoch });
+                let target = self.target.clone();
+                return Err(match fence {
+                    Fence::Marker(ProducerIdentity { producer_epoch, .. }) => {
+                        OpenError::NoMarker { target, producer_epoch }
+                    }
+                    Fence::NotNeeded | Fence::Hold => OpenError::Short { target, reached, end },
+                });
             }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(200));
         }
     }
 
-    /// Adds the headers of all batches from the last one known up to `end`.
+    /// Adds the headers of all batches from the last one known up to `end`, and says how far the log could be read.
     async fn read_headers(
         &self,
         client: &Client,
         from: i64,
         end: i64,
         headers: &mut Vec<BatchHeader>,
-    ) -> Result<(), OpenError> {
+    ) -> Result<i64, OpenError> {
         let mut next = headers.last().map_or(from, BatchHeader::next_offset);
         while next < end {
             let fetched =
@@ -313,9 +324,9 @@ impl Opening {
             }
             if next == before {
                 // A follower that became leader may not know the high watermark yet: come again (P15).
-                return Ok(());
+                break;
             }
         }
-        Ok(())
+        Ok(next)
     }
 }

@@ -327,3 +327,18 @@ async fn a_gap_below_the_end_is_read_over() {
     assert_eq!(lane.acked().source_next, SourceOffset(10));
     assert!(lane.is_done());
 }
+
+/// A lane that had read ahead over gaps and had no producer yet when the process died.
+#[tokio::test]
+async fn what_was_only_planned_is_planned_anew() {
+    let lease = lease().await;
+    let mut world = World::new(0, Arc::clone(&lease));
+    for offsets in [[3, 4], [8, 9]] {
+        world.lane.accept(batch_of(&offsets), &mut AbortedFilter::new([]), &lease).unwrap();
+    }
+    let record = world.lane.record(true);
+    assert_eq!(record.runs.count(), 2);
+    let mut lane = World::lane(&record);
+    lane.accept(batch_of(&[4, 5]), &mut AbortedFilter::new([]), &lease).unwrap();
+    assert_eq!(lane.runs().source_of(Ordinal(0)), Some(SourceOffset(4)));
+}
