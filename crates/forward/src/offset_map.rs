@@ -100,6 +100,8 @@ pub struct OffsetMap {
     changed_from: usize,
     /// Segments before the first one in memory exist in the journal.
     has_evicted: bool,
+    /// Behind the last record that was evicted since the map was made.
+    evicted_end: Option<SourceOffset>,
     segments_max: usize,
 }
 
@@ -118,6 +120,7 @@ impl OffsetMap {
             target_next: target_start,
             changed_from: 0,
             has_evicted: false,
+            evicted_end: None,
             segments_max: segments_max.max(1),
         }
     }
@@ -219,6 +222,7 @@ impl OffsetMap {
         }
         self.changed_from = self.changed_from.min(self.segments.len());
         self.source_next = self.source_next.min(from);
+        self.evicted_end = self.evicted_end.map(|end| end.min(from));
     }
 
     /// Where the next record is expected on the source.
@@ -292,6 +296,13 @@ impl OffsetMap {
         self.segments_max
     }
 
+    /// Behind the last record that was evicted since the map was made: records before it are in the journal as soon as what
+    /// was drained is durable.
+    #[must_use]
+    pub const fn evicted_end(&self) -> Option<SourceOffset> {
+        self.evicted_end
+    }
+
     /// The segments in memory, oldest first.
     pub fn segments(&self) -> impl Iterator<Item = &Segment> {
         self.segments.iter()
@@ -313,7 +324,7 @@ impl OffsetMap {
     /// Frees the oldest drained segments beyond the bound.
     fn evict(&mut self) {
         while self.segments.len() > self.segments_max && self.changed_from > 0 {
-            self.segments.pop_front();
+            self.evicted_end = self.segments.pop_front().map(|evicted| evicted.source_end());
             self.changed_from -= 1;
             self.has_evicted = true;
         }

@@ -62,11 +62,27 @@ pub enum Bug {
     NewPartitionAtLatest,
     /// The record of a lane is journaled without the map segments it covers.
     LoseSegments,
+    /// A group beyond what is copied is given the end of the target.
+    GroupGuessesEnd,
+    /// A commit that was carried over waits again when the next one has to.
+    GroupKeepsFormer,
+    /// Groups are given the offset behind the right one.
+    GroupOffByOne,
+    /// Members of a target group are not looked at.
+    GroupIgnoresMembers,
+    /// Offsets that others committed on the target are not noticed.
+    GroupIgnoresMoves,
+    /// A target group that was there before is given whatever its source has.
+    GroupIgnoresFormer,
+    /// A group at the end of what is copied is not asked about again.
+    GroupEndIsFinal,
+    /// Commits are sent without the journal having heard of them.
+    GroupNotJournaled,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 37] = [
         Self::SkipBatch,
         Self::SwapBatches,
         Self::ReusePayload,
@@ -96,6 +112,14 @@ impl Bug {
         Self::StartOffByOne,
         Self::NewPartitionAtLatest,
         Self::LoseSegments,
+        Self::GroupGuessesEnd,
+        Self::GroupKeepsFormer,
+        Self::GroupOffByOne,
+        Self::GroupIgnoresMembers,
+        Self::GroupIgnoresMoves,
+        Self::GroupIgnoresFormer,
+        Self::GroupEndIsFinal,
+        Self::GroupNotJournaled,
     ];
 }
 

@@ -1,12 +1,14 @@
 //! Behind the protocol: what tests, the demo and fault plans do to a cluster directly.
 
 mod brokers;
+mod groups;
 mod logs;
 
 use kafka_wire::messages::ApiKey;
 use kafka_wire::{ErrorCode, Uuid};
 use thiserror::Error;
 
+pub use self::groups::{GroupRequest, GroupRequestKind};
 use crate::cluster::Cluster;
 use crate::handlers::check_topic_name;
 use crate::partition::Partition;

@@ -32,7 +32,7 @@ mod transactions;
 mod validate;
 
 pub use self::{
-    access::{AccessError, ProducerSummary},
+    access::{AccessError, GroupRequest, GroupRequestKind, ProducerSummary},
     cluster::Cluster,
     config::{ClusterConfig, SaslUsers},
     faults::{Fault, FaultAction},

@@ -9,6 +9,7 @@ use kafka_client::BrokerAddress;
 use kafka_wire::{ErrorCode, Uuid};
 use tokio::time::Instant;
 
+use crate::access::GroupRequest;
 use crate::config::ClusterConfig;
 use crate::faults::FaultRules;
 use crate::fetch_sessions::FetchSessions;
@@ -61,6 +62,10 @@ pub(crate) struct State {
     /// Topics whose deletion runs, with its end.
     pub(crate) deleting: BTreeMap<String, Instant>,
     pub(crate) groups: Groups,
+    /// What was asked of groups, while somebody wants to know.
+    pub(crate) group_requests: Option<Vec<GroupRequest>>,
+    /// Connections made so far.
+    pub(crate) connection_count: u64,
     pub(crate) transactions: Transactions,
     pub(crate) permissions: Permissions,
     pub(crate) faults: FaultRules,
@@ -83,6 +88,8 @@ impl State {
             names: HashMap::new(),
             deleting: BTreeMap::new(),
             groups: Groups::default(),
+            group_requests: None,
+            connection_count: 0,
             transactions: Transactions::default(),
             permissions: Permissions::default(),
             faults: FaultRules::default(),

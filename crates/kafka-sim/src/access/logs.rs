@@ -6,11 +6,10 @@ use kafka_wire::record::{Batch, BatchOptions, Record, RecordLimits, encode_batch
 use super::{AccessError, ProducerSummary};
 use crate::cluster::Cluster;
 use crate::compaction;
-use crate::groups::CommittedOffset;
 use crate::log::{Entry, split_v2};
 use crate::partition::Marker;
 
-/// Logs, producers and committed offsets.
+/// Logs and producers.
 impl Cluster {
     /// All entries of a partition's log, each in one piece.
     ///
@@ -263,18 +262,6 @@ impl Cluster {
     /// [`AccessError::Unknown`].
     pub fn forget_producers(&self, topic: &str, partition: i32) -> Result<(), AccessError> {
         self.with(topic, partition, |found| found.producers.clear())
-    }
-
-    /// The offset a group has committed.
-    #[must_use]
-    pub fn committed_offset(
-        &self,
-        group: &str,
-        topic: &str,
-        partition: i32,
-    ) -> Option<CommittedOffset> {
-        let mut state = self.state();
-        state.groups.get(group)?.offsets.get(&(topic.to_owned(), partition)).cloned()
     }
 }
 

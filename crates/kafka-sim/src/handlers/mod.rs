@@ -46,6 +46,8 @@ pub(crate) struct Peer {
     pub(crate) listener: Listener,
     pub(crate) authentication: Authentication,
     pub(crate) client_id: String,
+    /// Counts the connections of the cluster.
+    pub(crate) connection: u64,
 }
 
 /// What a request is answered with.
@@ -62,7 +64,12 @@ pub(crate) enum Reply {
 impl Peer {
     pub(crate) fn new(cluster: Cluster, broker: i32, listener: Listener) -> Self {
         let authentication = Authentication::new(cluster.config().sasl.is_some());
-        Self { cluster, broker, listener, authentication, client_id: String::new() }
+        let connection = {
+            let mut state = cluster.state();
+            state.connection_count += 1;
+            state.connection_count
+        };
+        Self { cluster, broker, listener, authentication, client_id: String::new(), connection }
     }
 
     fn release(&self) -> Release {

@@ -16,6 +16,7 @@ use kafka_wire::messages::{GroupId, TopicName};
 use kafka_wire::protocol::StrBytes;
 
 use super::{Peer, coordinators, text};
+use crate::access::{GroupRequest, GroupRequestKind};
 use crate::groups::CommittedOffset;
 use crate::permissions::{Operation, Resource};
 use crate::release::Release;
@@ -58,10 +59,22 @@ fn admit(
 ) -> Result<(), ErrorCode> {
     state.permissions.check(peer.user(), Operation::Read, &Resource::Group(group.to_owned()))?;
     coordinators::check(peer, state, group)?;
-    match state.groups.get(group) {
+    let admitted = match state.groups.get(group) {
         Some(known) => known.check_commit(peer.release(), member, generation),
         None if generation < 0 => Ok(()),
         None => Err(ErrorCode::UNKNOWN_MEMBER_ID),
+    };
+    if admitted.is_err() && generation < 0 {
+        note(peer, state, group, GroupRequestKind::RefusedForMembers);
+    }
+    admitted
+}
+
+/// Tells those who watch.
+fn note(peer: &Peer, state: &mut State, group: &str, what: GroupRequestKind) {
+    if let Some(requests) = &mut state.group_requests {
+        let group = group.to_owned();
+        requests.push(GroupRequest { connection: peer.connection, group, what });
     }
 }
 
@@ -88,8 +101,16 @@ fn commit_one(
         metadata,
         committed_ms: peer.cluster.now_ms(),
     };
+    let (topic, partition) = (name.to_owned(), partition.partition_index);
+    if state.group_requests.is_some() {
+        let high_watermark =
+            state.partition(&topic, partition).map_or(-1, |found| found.high_watermark());
+        let (topic, committed) = (topic.clone(), committed.clone());
+        let what = GroupRequestKind::Committed { topic, partition, committed, high_watermark };
+        note(peer, state, group, what);
+    }
     let offsets = &mut state.groups.get_or_create(group).offsets;
-    offsets.insert((name.to_owned(), partition.partition_index), committed);
+    offsets.insert((topic, partition), committed);
     Ok(())
 }
 
@@ -162,6 +183,9 @@ fn look(
         &Resource::Group(group.to_string()),
     )?;
     coordinators::check(peer, state, group)?;
+    if state.groups.get(group).is_some() {
+        note(peer, state, group, GroupRequestKind::Fetched);
+    }
     let State { groups, permissions, .. } = &mut *state;
     let known = groups.get(group);
     let asked = match (asked, &known) {

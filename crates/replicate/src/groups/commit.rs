@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use forward::planted::{Bug, has};
 use futures_util::stream::{self, StreamExt as _};
 use kafka_client::{
     ClientError, Committed, ListedGroup, OffsetToCommit, TopicError, TopicPartition,
@@ -159,7 +160,7 @@ impl GroupSync {
                 JournalWrite::Group(group.record(name))
             })
             .collect();
-        if !writes.is_empty() {
+        if !writes.is_empty() && !has(Bug::GroupNotJournaled) {
             self.journal.write(writes).await?;
         }
         Ok(())
@@ -316,5 +317,6 @@ fn found(
 
 /// ListGroups shows the state of classic and KIP-848 groups alike; DescribeGroups calls the latter "Dead" (P7).
 fn has_members(state: Option<&str>) -> bool {
-    !matches!(state, None | Some("Empty" | "Dead" | "" | "Unknown"))
+    !has(Bug::GroupIgnoresMembers)
+        && !matches!(state, None | Some("Empty" | "Dead" | "" | "Unknown"))
 }

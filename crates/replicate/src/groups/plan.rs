@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use forward::planted::{Bug, has};
 use kafka_client::TopicPartition;
 
 use super::state::{Group, Wish};
@@ -90,6 +91,7 @@ pub(super) fn decide(group: &mut Group, found: &Found, may_create: bool, again: 
         |wish: &Wish| group.known.get(&wish.at).filter(|known| !known.is_ours && known.target >= 0);
     for wish in &wishes {
         if let Some(known) = former(wish).filter(|known| known.target > wish.target)
+            && !has(Bug::GroupIgnoresFormer)
             && found.offsets.get(&wish.at).is_some_and(|offset| *offset == known.target)
         {
             return Decision::Leave(Claimed {
@@ -130,7 +132,7 @@ fn moved(group: &mut Group, found: &Found) -> Option<Claimed> {
     for (at, offset) in found.offsets.iter().filter(|(_, offset)| **offset >= 0) {
         let known = group.known.get_mut(at);
         let written = known.as_ref().map_or(-1, |known| known.target);
-        if written == *offset {
+        if written == *offset || has(Bug::GroupIgnoresMoves) {
             continue;
         }
         match known {

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forward::SourceOffset;
+use forward::planted::{Bug, has};
 use kafka_client::{Isolation, OffsetSpec, TopicPartition};
 
 use super::routes::{LaneRoute, Snapshot};
@@ -35,9 +36,16 @@ impl GroupSync {
             }
         }
         let ends = self.target_ends(&at_end, routes).await?;
-        answers.extend(at_end.into_iter().filter_map(|question| {
+        // A lane that has begun to send since may have moved the end that was answered.
+        let still = routes.translate(&at_end).await;
+        answers.extend(at_end.into_iter().zip(still).filter_map(|(question, still)| {
             let target = *ends.get(&question.0)?;
-            Some((question, Answer::At { target, is_record: false }))
+            let answer = match still? {
+                _ if has(Bug::GroupGuessesEnd) => Answer::At { target, is_record: false },
+                Translated::Empty => Answer::At { target, is_record: false },
+                _ => Answer::Unanswered,
+            };
+            Some((question, answer))
         }));
         let answer = |at: &TopicPartition, offset: i64| {
             answers.get(&(at.clone(), offset)).copied().unwrap_or(Answer::Unanswered)
@@ -92,7 +100,8 @@ impl GroupSync {
         found: Translated,
         routes: &Snapshot,
     ) -> Result<Option<Answer>, JournalError> {
-        let record = |target: i64| Some(Answer::At { target, is_record: true });
+        let wrong = i64::from(has(Bug::GroupOffByOne));
+        let record = |target: i64| Some(Answer::At { target: target + wrong, is_record: true });
         Ok(match found {
             Translated::At(target) => record(target.0),
             Translated::End(target) if target.0 >= 0 => {
@@ -102,7 +111,7 @@ impl GroupSync {
                 let is_unplaced = routes.lane(&question.0).is_some_and(LaneRoute::is_unplaced);
                 is_unplaced.then_some(Answer::Beyond)
             }
-            Translated::Beyond => Some(Answer::Beyond),
+            Translated::Beyond => (!has(Bug::GroupGuessesEnd)).then_some(Answer::Beyond),
             Translated::Journaled(next) => {
                 let (at, offset) = question;
                 let Some(lane) = routes.lane(at) else { return Ok(Some(Answer::Unanswered)) };
@@ -110,8 +119,14 @@ impl GroupSync {
                 let query = MapQuery::Source(source);
                 match self.journal.query_map(lane.key.clone(), query).await? {
                     Some(segment) => record(segment.target_at_or_after(source).0),
-                    None if next.0 >= 0 => Some(Answer::At { target: next.0, is_record: false }),
-                    None => None,
+                    None => match next {
+                        Some(next) if next.0 >= 0 => {
+                            Some(Answer::At { target: next.0, is_record: false })
+                        }
+                        Some(_) => None,
+                        // What was drained from the lane's memory is on its way to the disk.
+                        None => Some(Answer::Unanswered),
+                    },
                 }
             }
         })

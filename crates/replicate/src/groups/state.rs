@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use forward::planted::{Bug, has};
 use kafka_client::TopicPartition;
 
 use crate::event::TakeOver;
@@ -62,7 +63,8 @@ impl Seen {
     /// The source offsets whose place on the target must be asked.
     pub(super) fn questions(&self) -> impl Iterator<Item = i64> {
         let is_final = self.resolved.as_ref().is_some_and(|resolved| {
-            resolved.is_record && resolved.source.offset == self.committed.offset
+            (resolved.is_record || has(Bug::GroupEndIsFinal))
+                && resolved.source.offset == self.committed.offset
         });
         let current = (!is_final && self.committed.offset >= 0).then_some(self.committed.offset);
         current.into_iter().chain(self.held.as_ref().map(|held| held.offset))
@@ -72,9 +74,16 @@ impl Seen {
     pub(super) fn settle(&mut self, current: Answer, held: Option<Answer>) {
         match current {
             Answer::At { target, is_record } => {
-                self.resolved =
-                    Some(Resolved { source: self.committed.clone(), target, is_record });
-                self.held = None;
+                let former = self.resolved.replace(Resolved {
+                    source: self.committed.clone(),
+                    target,
+                    is_record,
+                });
+                let former = former.map(|former| former.source).filter(|former| {
+                    has(Bug::GroupKeepsFormer) && former.offset != self.committed.offset
+                });
+                self.held =
+                    former.or_else(|| self.held.take().filter(|_| has(Bug::GroupKeepsFormer)));
                 self.state = GroupState::Synced;
             }
             Answer::Beyond => {

@@ -11,12 +11,13 @@ pub(crate) enum Translated {
     At(TargetOffset),
     /// All copied records lie before it: the target offset that the next one gets at the earliest.
     End(TargetOffset),
-    /// Nothing was copied yet and nothing is known of the target's end.
+    /// Nothing was sent yet and nothing is known of the target's end.
     Empty,
     /// It lies beyond what the target has acknowledged.
     Beyond,
-    /// The journal knows the record; when it has none at or after the offset, it is this one.
-    Journaled(TargetOffset),
+    /// The journal knows the record; when it has none at or after the offset, it is this one. Without one the journal
+    /// has not been told yet.
+    Journaled(Option<TargetOffset>),
 }
 
 impl Lane {
@@ -28,7 +29,9 @@ impl Lane {
         let first = self.map.segments().next();
         let is_empty = first.is_none() && self.acked.target_next.0 < 0;
         if is_empty && self.acked.ordinal.0 == 0 {
-            return Translated::Empty;
+            // Once batches were sent, the target's end may lie behind some of them.
+            let is_unsent = self.epochs.is_empty();
+            return if is_unsent { Translated::Empty } else { Translated::Beyond };
         }
         if source == self.acked.source_next {
             return Translated::End(self.acked.target_next);
@@ -41,11 +44,14 @@ impl Lane {
                 Lookup::At(target) => Translated::At(target),
                 // Behind the last record lies what needed no copying, which the map does not hear of.
                 Lookup::Beyond => Translated::End(self.acked.target_next),
-                Lookup::Evicted => Translated::Journaled(first.target_start),
+                Lookup::Evicted => Translated::Journaled(Some(first.target_start)),
             },
-            first => Translated::Journaled(
+            _ if self.map.evicted_end().is_some_and(|end| source < end) => {
+                Translated::Journaled(None)
+            }
+            first => Translated::Journaled(Some(
                 first.map_or(self.acked.target_next, |segment| segment.target_start),
-            ),
+            )),
         }
     }
 }

@@ -75,7 +75,7 @@ impl World {
         *pick(&mut self.random, &ids)
     }
 
-    fn pick_partition(&mut self, end: End) -> Option<At> {
+    pub(crate) fn pick_partition(&mut self, end: End) -> Option<At> {
         let topics = self.cluster(end).topics();
         if topics.is_empty() {
             return None;
@@ -197,8 +197,11 @@ impl World {
             6 => FaultAction::Hang,
             _ => FaultAction::Duplicate,
         };
+        let is_about_groups = self.plan.has_groups && self.random.u8(0..3) == 0;
+        let apis: &[Option<ApiKey>] = if is_about_groups { &crate::groups::APIS } else { &APIS };
+        let api_key = *pick(&mut self.random, apis);
         let fault = Fault {
-            api_key: *pick(&mut self.random, &APIS),
+            api_key,
             broker: None,
             skip: self.random.u32(0..3),
             times: self.random.u32(1..3),

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use kafka_wire::record::Record;
 
+use crate::group_story::GroupStep;
+
 /// A topic and a partition.
 pub(crate) type At = (String, i32);
 
@@ -34,6 +36,8 @@ pub(crate) struct LaneStory {
     pub(crate) start: Option<i64>,
     /// Source offsets that events told as lost.
     pub(crate) told_lost: Vec<Range<i64>>,
+    /// Where source offsets before this one lie on the target is not known.
+    pub(crate) map_start: Option<i64>,
     /// Causes with which it stopped.
     pub(crate) stops: Vec<String>,
 }
@@ -49,6 +53,8 @@ pub(crate) struct History {
     pub(crate) lanes: BTreeMap<At, LaneStory>,
     /// Source topics that lose superseded records.
     pub(crate) compacted: BTreeSet<String>,
+    /// What happened to groups.
+    pub(crate) groups: Vec<GroupStep>,
     /// The journal was set back: lanes may stop.
     pub(crate) was_set_back: bool,
 }

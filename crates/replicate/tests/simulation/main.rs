@@ -14,12 +14,16 @@
 )]
 
 mod chaos;
+mod group_oracle;
+mod group_story;
+mod groups;
 mod history;
 mod journal;
 mod oracle;
 mod plan;
 #[cfg(feature = "planted")]
 mod planted;
+mod stories;
 mod task;
 mod trace;
 mod wire;

@@ -66,6 +66,20 @@ pub(crate) enum Kind {
     EndedEarly,
     NeverCaughtUp,
     TaskFailed,
+    /// A group stands behind records that it has not read, or beyond what the target has.
+    GroupAhead,
+    /// A group was given an older commit than before.
+    GroupBack,
+    /// A group stands before records that it has read, or on a guess.
+    GroupWrong,
+    /// A group with members was to be moved.
+    GroupInUse,
+    /// A group of somebody else was moved.
+    GroupOverwritten,
+    /// A group does not stand where its source's does.
+    GroupMissing,
+    /// A group that nobody touched was taken for somebody else's.
+    GroupToldWrong,
 }
 
 impl fmt::Display for Finding {

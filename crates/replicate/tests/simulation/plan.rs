@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kafka_client::ClientLimits;
 use kafka_sim::{Cluster, ClusterConfig, Release};
-use replicate::spec::{StartPosition, TaskSpec};
+use replicate::spec::{StartPosition, SyncMode, TaskSpec};
 
 /// The time both clusters show in the beginning, ms since 1970.
 const START_MS: i64 = 1_700_000_000_000;
@@ -77,6 +77,8 @@ pub(crate) struct Plan {
     pub(crate) meanness: u8,
     /// The journal may be set back to an older copy.
     pub(crate) sets_back: bool,
+    /// Groups are synced, and move.
+    pub(crate) has_groups: bool,
     /// How often the target looks for producers to be forgotten.
     pub(crate) expiry_check_ms: i64,
 }
@@ -112,7 +114,14 @@ impl Plan {
         client.connect_timeout = Duration::from_secs(3);
         client.request_timeout = Duration::from_millis(random.u64(2_000..8_000));
         client.retry_time_max = Duration::from_secs(20);
-        let sets_back = random.u8(0..12) == 0 && spec.start == StartPosition::Earliest;
+        let has_groups = random.u8(0..3) == 0;
+        if has_groups {
+            spec.sync = SyncMode::MetadataDataOffsets;
+            spec.limits.group_interval = Duration::from_millis(random.u64(500..2_000));
+        }
+        // A journal that was set back has forgotten what it wrote to groups.
+        let sets_back =
+            !has_groups && random.u8(0..12) == 0 && spec.start == StartPosition::Earliest;
         Self {
             topics,
             spec,
@@ -122,6 +131,7 @@ impl Plan {
             linger_ms_max: *pick(random, &[0, 50, 1_000, 8_000]),
             meanness: random.u8(0..4),
             sets_back,
+            has_groups,
             expiry_check_ms: *pick(random, &[1_000, 10_000, NO_CHECK_MS, NO_CHECK_MS]),
         }
     }

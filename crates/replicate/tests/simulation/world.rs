@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use kafka_sim::Cluster;
-use replicate::event::Event;
+use kafka_wire::record::Record;
 use replicate::journal::{Journal as _, LaneRecord, MapQuery};
 use replicate::progress::{LaneState, Progress};
-use replicate::spec::StartPosition;
 use replicate::task::TaskReport;
 use tokio::time::{Instant, sleep};
 
 use crate::chaos::Undo;
-use crate::history::{At, LaneStory};
+use crate::group_oracle;
+use crate::groups::GroupWorld;
+use crate::history::At;
 use crate::journal::Disk;
 use crate::oracle::{self, Finding, Kind, LaneSeen, Seen};
 use crate::plan::{Plan, TopicPlan, clusters};
+use crate::stories::Stories;
 use crate::task::{Birth, Events, Life, sink};
 use crate::trace::Trace;
 use crate::wire::Wires;
@@ -66,27 +68,12 @@ pub(crate) struct World {
     pub(crate) undos: Vec<(Instant, Undo)>,
     pub(crate) lives: u64,
     pub(crate) kills: u64,
+    pub(crate) groups: GroupWorld,
     /// What the last life that ended by itself had done.
     done: Option<Arc<Progress>>,
     events: Events,
-    stories: Arc<Mutex<Stories>>,
+    pub(crate) stories: Arc<Mutex<Stories>>,
     findings: Vec<Finding>,
-}
-
-/// What the events told, by source partition.
-#[derive(Debug, Default)]
-struct Stories {
-    lanes: BTreeMap<At, LaneStory>,
-    /// Last stable offsets when the life began.
-    at_birth: BTreeMap<At, i64>,
-    /// Where the logs began then.
-    starts_at_birth: BTreeMap<At, i64>,
-    /// Partitions that were made when the task was at work already: copied from their beginning.
-    late: BTreeSet<At>,
-    /// Partitions that were there before the task first began: copied from the start position.
-    early: BTreeSet<At>,
-    /// Lanes that began at another place than they should have.
-    wrong_starts: Vec<Finding>,
 }
 
 impl World {
@@ -110,6 +97,7 @@ impl World {
             undos: Vec::new(),
             lives: 0,
             kills: 0,
+            groups: GroupWorld::default(),
             done: None,
             events: Events::default(),
             stories: Arc::default(),
@@ -122,6 +110,9 @@ impl World {
         for topic in self.plan.topics.clone() {
             self.add_topic(topic);
         }
+        if self.plan.has_groups {
+            self.target.watch_groups();
+        }
         for _ in 0..self.plan.backlog * self.topics.len() {
             self.write(Side::Source);
         }
@@ -129,10 +120,16 @@ impl World {
             self.pause().await;
             self.undo_due(false);
             self.watch_over_task().await;
+            if self.plan.has_groups && self.random.u8(0..3) == 0 {
+                self.group_step();
+            }
             self.step().await;
         }
         self.heal().await;
         let is_caught_up = self.catch_up().await;
+        if self.plan.has_groups && is_caught_up {
+            self.settle_groups().await;
+        }
         self.end(is_caught_up).await
     }
 
@@ -334,60 +331,6 @@ impl World {
         ends
     }
 
-    /// What is remembered of an event the moment it is told.
-    fn note_of_events(&self) -> impl FnMut(&Event) + Send + 'static {
-        let (stories, source, disk) =
-            (Arc::clone(&self.stories), self.source.clone(), self.disk.clone());
-        let start = self.plan.spec.start;
-        move |event| {
-            let mut stories = stories.lock().unwrap();
-            match event {
-                Event::LaneStarted { topic, partition, offset, .. } => {
-                    let at = (topic.clone(), *partition);
-                    let known = disk.state().load_lanes().now_or_never().unwrap().unwrap();
-                    let is_known = known.iter().any(|record| {
-                        (&record.lane.source_topic, record.lane.source_partition) == (&at.0, at.1)
-                    });
-                    if is_known {
-                        return;
-                    }
-                    let now = source.last_stable_offset(&at.0, at.1).unwrap_or(0);
-                    let due = match start {
-                        StartPosition::Latest if !stories.late.contains(&at) => {
-                            stories.at_birth.get(&at).copied().unwrap_or(0)..=now
-                        }
-                        // Retention may have passed since the source was asked.
-                        _ => {
-                            let start = stories.starts_at_birth.get(&at).copied().unwrap_or(0);
-                            start..=source.start_offset(&at.0, at.1).unwrap_or(0)
-                        }
-                    };
-                    // Made while the task began: it may count as either.
-                    let starts = source.start_offset(&at.0, at.1).unwrap_or(0);
-                    let is_between = !stories.early.contains(&at) && *offset <= starts;
-                    if !due.contains(offset) && !is_between {
-                        let what = format!("the copy begins at {offset}, not in {due:?}");
-                        stories.wrong_starts.push(Finding {
-                            kind: Kind::WrongStart,
-                            at: at.clone(),
-                            what,
-                        });
-                    }
-                    stories.lanes.entry(at).or_default().start = Some(*offset);
-                }
-                Event::LaneStopped { topic, partition, cause, .. } => {
-                    let at = (topic.clone(), *partition);
-                    stories.lanes.entry(at).or_default().stops.push(cause.clone());
-                }
-                Event::RetentionOvertook { topic, partition, lost, .. } => {
-                    let at = (topic.clone(), *partition);
-                    stories.lanes.entry(at).or_default().told_lost.push(lost.clone());
-                }
-                _ => {}
-            }
-        }
-    }
-
     /// Takes back everything that goes wrong by itself, and ends what is under way.
     async fn heal(&mut self) {
         self.trace.line(|| "everything is healed".to_owned());
@@ -466,7 +409,13 @@ impl World {
         }
         let stories = std::mem::take(&mut *self.stories.lock().unwrap());
         self.workload.history.lanes = stories.lanes;
-        self.findings.extend(stories.wrong_starts);
+        if self.plan.has_groups {
+            self.drain_group_requests();
+            let history = &self.workload.history;
+            let groups = self.groups_seen(group_oracle::copied(history, &seen.target));
+            self.findings.extend(group_oracle::judge(history, &history.lanes, &groups));
+        }
+        self.findings.extend(stories.wrong);
         self.findings.extend(oracle::judge(&self.workload.history, &seen));
         self.outcome(&seen)
     }
@@ -499,16 +448,27 @@ impl World {
                 for batch in self.target.log(&topic, partition).unwrap() {
                     self.trace.bytes(&batch);
                 }
-                let records = self.target.records(&topic, partition).unwrap();
-                seen.target.insert((topic.clone(), partition), records);
             }
         }
+        seen.target = self.read_targets();
         for at in self.workload.history.source.keys() {
             let records = self.source.records(&at.0, at.1).unwrap_or_default();
             seen.source_kept
                 .insert(at.clone(), records.iter().map(|record| record.offset).collect());
         }
         seen
+    }
+
+    /// All records of each target partition.
+    pub(crate) fn read_targets(&self) -> BTreeMap<At, Vec<Record>> {
+        let mut found = BTreeMap::new();
+        for (topic, count) in self.target.topics() {
+            for partition in 0..i32::try_from(count).unwrap() {
+                let records = self.target.records(&topic, partition).unwrap();
+                found.insert((topic.clone(), partition), records);
+            }
+        }
+        found
     }
 
     fn map_to_target(&self, record: &LaneRecord) -> Vec<(i64, Option<i64>)> {
