@@ -8,6 +8,7 @@
 mod error;
 mod memory;
 mod redb_journal;
+mod source_epochs;
 mod store;
 mod stored;
 
@@ -21,6 +22,8 @@ use serde::{Deserialize, Serialize};
 pub use error::JournalError;
 pub use memory::MemoryJournal;
 pub use redb_journal::RedbJournal;
+pub(crate) use source_epochs::Walk;
+pub use source_epochs::{SOURCE_EPOCHS_MAX, SourceEpoch, SourceEpochs};
 
 /// A future of the journal.
 pub type JournalFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, JournalError>> + Send + 'a>>;
@@ -82,10 +85,14 @@ pub struct LaneRecord {
     pub runs: Runs,
     /// How far the lane has come.
     pub acked: LaneProgress,
-    /// The leader epoch of the last batch that was read before `acked.source_next`, −1 when unknown: by it the source's
-    /// broker tells that its log is another one since.
+    /// The leader epoch of the last batch that was read before `acked.source_next`, −1 when unknown. What older versions
+    /// know of `source_epochs`.
     #[serde(default = "stored::no_epoch")]
     pub source_epoch: i32,
+    /// The leader epochs of what was read, from a while before `acked.source_next`: by them the source's brokers tell
+    /// where their log and the one that was read part.
+    #[serde(default)]
+    pub source_epochs: SourceEpochs,
     /// Where the offset map begins, when records before it were copied by a task whose state was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map_start: Option<SourceOffset>,

@@ -37,7 +37,7 @@ pub(crate) use translate::Translated;
 pub(crate) use turn::Turn;
 
 use crate::budget::Lease;
-use crate::journal::{LaneKey, LaneProgress, LaneRecord};
+use crate::journal::{LaneKey, LaneProgress, LaneRecord, SourceEpochs};
 use crate::progress::{LaneState, LaneStatus};
 
 /// Where a lane stands in its life.
@@ -128,6 +128,10 @@ pub(crate) struct Lane {
     pub(crate) turn: Option<Turn>,
     /// Whether the source is being asked what became of its log.
     pub(crate) is_asking: bool,
+    /// What was copied must be compared with the source before more is read, where its brokers do not tell of changes.
+    must_compare: bool,
+    /// A leader epoch behind the last one that was read, whose log was compared.
+    compared_epoch: i32,
     limits: RecordLimits,
     /// Whether the target said where the lane stands since this process began.
     was_opened: bool,
@@ -140,9 +144,8 @@ pub(crate) struct Lane {
     must_check: bool,
     /// The next source offset to read.
     position: SourceOffset,
-    last_fetched_epoch: i32,
-    /// As `last_fetched_epoch`, at `acked`.
-    acked_epoch: i32,
+    /// The leader epochs of what was read, up to `position`.
+    source_epochs: SourceEpochs,
     next_ordinal: Ordinal,
     runs: Runs,
     map: OffsetMap,
@@ -179,6 +182,7 @@ impl Lane {
             // Nothing behind `acked` was sent. What was planned is read again, and the source may have changed meanwhile.
             runs.truncate(acked.ordinal);
         }
+        let source_epochs = epochs_of(record.source_epochs, &acked, record.source_epoch, is_dirty);
         status.set_position(acked.source_next.0);
         if let Some(start) = record.map_start {
             status.set_map_start(start.0);
@@ -199,6 +203,8 @@ impl Lane {
             knows_foreign_writes: false,
             turn: None,
             is_asking: false,
+            must_compare: is_dirty || acked.ordinal > Ordinal(0),
+            compared_epoch: -1,
             limits,
             was_opened: false,
             first_identity: Arc::default(),
@@ -207,8 +213,7 @@ impl Lane {
             end,
             must_check,
             position: acked.source_next,
-            last_fetched_epoch: record.source_epoch,
-            acked_epoch: record.source_epoch,
+            source_epochs,
             next_ordinal: acked.ordinal,
             runs,
             map: OffsetMap::resume(
@@ -243,6 +248,7 @@ impl Lane {
         };
         is_certain
             && self.turn.is_none()
+            && !self.is_asking
             && self.buffered_bytes < buffer_bytes_max
             && (self.must_check || !self.has_read_all())
     }
@@ -257,26 +263,41 @@ impl Lane {
 
     /// Whether everything that was asked for is on the target.
     pub(crate) fn is_done(&self) -> bool {
-        let is_certain = self.turn.is_none() && !self.must_check;
+        let is_certain = self.turn.is_none() && !self.is_asking && !self.must_check;
         is_certain && self.has_read_all() && !self.has_unsent_or_sent()
     }
 
     /// The next source offset to read and the leader epoch of what was read before it.
     pub(crate) fn position(&self) -> (SourceOffset, i32) {
-        (self.position, self.last_fetched_epoch)
+        (self.position, self.source_epochs.last())
     }
 
     /// Goes on at a later source offset: what lies between is lost and told by an event.
     pub(crate) fn skip_to(&mut self, offset: SourceOffset) {
         self.must_check = false;
+        // Nobody has seen which epochs wrote what lies between.
+        self.source_epochs.note(-1, self.position);
         self.position = self.position.max(offset.plus(i64::from(has(Bug::SkipTooFar))));
-        self.last_fetched_epoch = -1;
         self.advance_position();
+    }
+
+    /// Whether only the source's answer is awaited, and no record.
+    pub(crate) fn only_checks(&self) -> bool {
+        self.must_check && self.has_read_all()
+    }
+
+    pub(crate) fn source_epochs(&self) -> &SourceEpochs {
+        &self.source_epochs
+    }
+
+    /// The youngest segments of the offset map, in order.
+    pub(crate) fn map_segments(&self) -> Vec<Segment> {
+        self.map.segments().copied().collect()
     }
 
     /// The source does not know the leader epoch of what was read: it is asked without one.
     pub(crate) fn forget_epoch(&mut self) {
-        self.last_fetched_epoch = -1;
+        self.source_epochs.forget(self.position);
     }
 
     pub(crate) fn buffered_bytes(&self) -> usize {
@@ -369,7 +390,8 @@ impl Lane {
             epochs: self.epochs.clone(),
             runs: self.runs.clone(),
             acked: self.acked,
-            source_epoch: self.acked_epoch,
+            source_epoch: self.source_epochs.at(self.acked.source_next.plus(-1)),
+            source_epochs: self.source_epochs.clone(),
             map_start: self.map_start,
         }
     }
@@ -383,6 +405,23 @@ impl Lane {
         self.buffered_bytes = 0;
         self.status.set_state(LaneState::Stopped);
     }
+}
+
+/// The epochs that the journal has. A record of an older version knows only the last one; what a dirty lane read beyond
+/// the journaled progress is settled by the tail.
+fn epochs_of(
+    mut epochs: SourceEpochs,
+    acked: &LaneProgress,
+    last: i32,
+    is_dirty: bool,
+) -> SourceEpochs {
+    if epochs == SourceEpochs::default() && last >= 0 && !is_dirty {
+        epochs.note(last, acked.source_next.plus(-1));
+    }
+    if !is_dirty {
+        epochs.truncate(acked.source_next);
+    }
+    epochs
 }
 
 #[cfg(test)]

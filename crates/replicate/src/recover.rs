@@ -17,6 +17,8 @@
 //! not asked: what it shows may vanish with the next failover (P15).
 
 mod adopt;
+mod parting;
+mod scan;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -24,16 +26,18 @@ use std::time::Duration;
 use forward::planted::{Bug, has};
 use forward::{EpochBase, Ordinal, Runs, Tail, TailStart, TargetOffset, TargetTraits, read_tail};
 use kafka_client::{Client, ClientError, Isolation, OffsetSpec, ProducerIdentity, TopicPartition};
-use kafka_wire::ErrorCode;
 use kafka_wire::record::{Batch, BatchError, BatchHeader, RecordLimits, split};
+use kafka_wire::{ErrorCode, Uuid};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
-use crate::journal::LaneProgress;
+use crate::journal::{JournalError, LaneProgress, SourceEpochs};
 use crate::lane::{Lane, Recovered};
 use crate::tail_fetch::fetch_once;
 
 pub(crate) use adopt::{Adopted, Standing};
+pub(crate) use parting::{Comparison, Parted, by_epochs};
+pub(crate) use scan::offset;
 
 /// How long a fence may take until its marker is seen, elections included (P18: at most 4.3 s seen with a
 /// broker session of 2 s; the default session is 9 s).
@@ -63,6 +67,8 @@ pub(crate) struct Opening {
     runs: Runs,
     acked: LaneProgress,
     is_dirty: bool,
+    source_topic_id: Option<Uuid>,
+    source_epochs: SourceEpochs,
 }
 
 /// How a lane opened.
@@ -106,6 +112,8 @@ pub(crate) enum OpenError {
     Behind { target: TopicPartition, end: i64, acked: TargetOffset },
     #[error("{target}: a batch in the target's own log cannot be read: {error}")]
     Corrupt { target: TopicPartition, error: BatchError },
+    #[error(transparent)]
+    Journal(#[from] JournalError),
 }
 
 impl Opening {
@@ -124,6 +132,8 @@ impl Opening {
             runs: lane.runs().clone(),
             acked: lane.acked(),
             is_dirty: lane.is_dirty,
+            source_topic_id: lane.source_topic_id,
+            source_epochs: lane.source_epochs().clone(),
         }
     }
 

@@ -39,6 +39,7 @@ use crate::progress::LaneState;
 use crate::recover::{OpenError, Opened, Opening};
 use crate::spec::{RefusedRecordPolicy, SourcePolicies, TaskLimits, TaskName, UnknownTarget};
 use reading::SourceBroker;
+pub(crate) use truth::Sign;
 use writing::{Ended, TargetBroker};
 
 /// How often progress is journaled.
@@ -103,17 +104,56 @@ type Job = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 /// A job's end.
 enum Done {
-    SourceConnected { broker: i32, result: Result<BrokerConnection, ClientError> },
-    TargetConnected { broker: i32, result: Result<BrokerConnection, ClientError> },
-    SourceRested { broker: i32 },
-    TargetRested { broker: i32 },
-    Reserved { broker: i32, lease: Lease },
-    Fetched { broker: i32, lease: Lease, result: Result<FetchResponse, ClientError> },
-    Produced { broker: i32, ended: Ended },
-    Opened { lane: LaneId, result: Result<Opened, OpenError> },
-    Rested { lane: LaneId },
-    Bounds { lane: LaneId, diverged: Option<i64>, result: Result<truth::Bounds, OpenError> },
-    Journaled { barriers: Vec<(LaneId, Barrier)>, result: Result<(), JournalError> },
+    SourceConnected {
+        broker: i32,
+        result: Result<BrokerConnection, ClientError>,
+    },
+    TargetConnected {
+        broker: i32,
+        result: Result<BrokerConnection, ClientError>,
+    },
+    SourceRested {
+        broker: i32,
+    },
+    TargetRested {
+        broker: i32,
+    },
+    Reserved {
+        broker: i32,
+        lease: Lease,
+    },
+    Fetched {
+        broker: i32,
+        lease: Lease,
+        result: Result<FetchResponse, ClientError>,
+    },
+    Produced {
+        broker: i32,
+        ended: Ended,
+    },
+    Opened {
+        lane: LaneId,
+        result: Result<Opened, OpenError>,
+    },
+    Rested {
+        lane: LaneId,
+    },
+    Bounds {
+        lane: LaneId,
+        sign: Sign,
+        result: Result<truth::Bounds, OpenError>,
+    },
+    Compared {
+        lane: LaneId,
+        latest: SourceOffset,
+        end: SourceOffset,
+        sign: Sign,
+        result: Result<SourceOffset, OpenError>,
+    },
+    Journaled {
+        barriers: Vec<(LaneId, Barrier)>,
+        result: Result<(), JournalError>,
+    },
     SourceMetadata(Result<Arc<ClusterMetadata>, ClientError>),
     TargetMetadata(Result<Arc<ClusterMetadata>, ClientError>),
 }
@@ -229,7 +269,10 @@ impl Worker {
             Done::Produced { broker, ended } => self.produced(broker, ended),
             Done::Opened { lane, result } => self.opened(lane, result),
             Done::Rested { lane } => self.open(lane),
-            Done::Bounds { lane, diverged, result } => self.bounds(lane, diverged, result),
+            Done::Bounds { lane, sign, result } => self.bounds(lane, sign, result),
+            Done::Compared { lane, latest, end, sign, result } => {
+                self.compared(lane, (latest, end, sign), result);
+            }
             Done::Journaled { barriers, result } => self.journaled(barriers, result),
             Done::SourceMetadata(result) => self.source_metadata(result),
             Done::TargetMetadata(result) => self.target_metadata(result),

@@ -54,6 +54,7 @@ impl Lane {
         self.must_check = false;
         let first = self.next_ordinal;
         let run_count = self.runs.count();
+        let mut is_new_epoch = false;
         for batch in split(records) {
             let batch =
                 batch.map_err(|error| AcceptFault::Corrupt { offset: self.position, error })?;
@@ -64,10 +65,11 @@ impl Lane {
                 self.reach(end, leader_epoch(&batch));
                 break;
             }
-            self.accept_batch(batch, aborted, lease, &mut accepted)?;
+            is_new_epoch |= self.accept_batch(batch, aborted, lease, &mut accepted)?;
         }
         self.advance_position();
-        if self.runs.count() != run_count {
+        // The journal must not be behind the target in either, whenever the process dies.
+        if self.runs.count() != run_count || is_new_epoch {
             self.raise_barrier(first);
         }
         Ok(accepted)
@@ -93,7 +95,7 @@ impl Lane {
         aborted: &mut AbortedFilter,
         lease: &Arc<Lease>,
         accepted: &mut Accepted,
-    ) -> Result<(), AcceptFault> {
+    ) -> Result<bool, AcceptFault> {
         let offset = SourceOffset(batch.base_offset());
         let next = SourceOffset(batch.next_offset());
         let leader_epoch = leader_epoch(&batch);
@@ -116,21 +118,22 @@ impl Lane {
                 self.push_rebuilt(&batch, RebuildReason::LegacyFormat, lease, accepted)?
             }
         }
+        let mut is_new_epoch = false;
         if next > self.position {
+            is_new_epoch = self.source_epochs.note(leader_epoch, self.position.max(offset));
             self.position = next;
-            self.last_fetched_epoch = leader_epoch;
         }
-        Ok(())
+        Ok(is_new_epoch)
     }
 
     /// The next batch, of `leader_epoch`, lies behind `end`: compaction took what was left below.
     fn reach(&mut self, end: SourceOffset, leader_epoch: i32) {
         if end > self.position {
-            self.position = end;
-            if leader_epoch != self.last_fetched_epoch {
+            if leader_epoch != self.source_epochs.last() {
                 // A newer epoch may have begun in the gap: asked about with the older one, the source would call it a cut.
-                self.last_fetched_epoch = -1;
+                self.source_epochs.note(-1, self.position);
             }
+            self.position = end;
         }
     }
 
@@ -203,7 +206,6 @@ impl Lane {
     pub(super) fn advance_position(&mut self) {
         if !self.has_unsent_or_sent() && self.phase != Phase::Stopped {
             self.acked.source_next = self.acked.source_next.max(self.position);
-            self.acked_epoch = self.last_fetched_epoch;
             self.map.advance(self.acked.source_next, self.acked.target_next);
             self.status.set_position(self.acked.source_next.0);
         }

@@ -5,7 +5,7 @@ use forward::{EpochBase, OffsetMap, Ordinal, Runs, SourceOffset, Tail, TargetOff
 use thiserror::Error;
 
 use super::{Lane, Outgoing, Phase};
-use crate::journal::LaneProgress;
+use crate::journal::{LaneProgress, SourceEpochs};
 use crate::progress::LaneState;
 use crate::recover::Adopted;
 
@@ -88,11 +88,6 @@ impl Lane {
             ordinal: outgoing.end(),
             source_next: outgoing.source_next,
             target_next,
-        };
-        // A rebuilt batch does not carry the epoch that its source had.
-        self.acked_epoch = match outgoing.rebuilt {
-            None => outgoing.batch.header.partition_leader_epoch,
-            Some(_) => -1,
         };
         let known = if has(Bug::PruneTooEarly) { self.next_ordinal } else { outgoing.end() };
         self.runs.prune(known.plus(-1));
@@ -190,7 +185,7 @@ impl Lane {
         self.unwritten.clear();
         self.runs = Runs::default();
         self.position = adopted.source_next;
-        self.last_fetched_epoch = -1;
+        self.source_epochs = SourceEpochs::default();
         self.next_ordinal = self.acked.ordinal;
         self.acked.source_next = adopted.source_next;
         let first = adopted.segments.first();
@@ -237,9 +232,8 @@ impl Lane {
             self.acked.source_next =
                 self.runs.next_source_after(last).ok_or(RecoverFault::UnknownRun(last))?;
             self.position = self.acked.source_next.max(self.position);
-            self.last_fetched_epoch = -1;
-            self.acked_epoch = -1;
         }
+        self.source_epochs.truncate(self.position);
         self.runs.truncate(next);
         self.next_ordinal = next;
         Ok(())

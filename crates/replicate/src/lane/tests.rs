@@ -160,6 +160,7 @@ impl World {
                 target_next: TargetOffset(-1),
             },
             source_epoch: -1,
+            source_epochs: SourceEpochs::default(),
             map_start: None,
         };
         let lane = Self::lane(&journal);

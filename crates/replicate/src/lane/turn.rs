@@ -1,15 +1,19 @@
 //! The source is not what was read any more: what is under way is settled first, then the lane turns.
 
-use forward::{Runs, SourceOffset};
+use bytes::Bytes;
+use forward::{Ordinal, Runs, SourceOffset};
 use kafka_wire::Uuid;
+use kafka_wire::record::{Batch, split};
 
 use super::{Lane, Phase};
+use crate::worker::Sign;
 
 /// What a lane does once all that it read is settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// The source lost what it had from `cut` on; its log ends at `end` now.
-    Truncated { cut: SourceOffset, end: SourceOffset },
+    /// The source has not what it had from `cut` on; its log ends at `end` now. Unless that `is_certain`, content tells
+    /// whether it lost more, or nothing when `cut` is all that was read.
+    Parted { cut: SourceOffset, end: SourceOffset, is_certain: bool, sign: Sign },
     /// Another topic has the name; its partition holds `start` to `end`.
     Recreated { topic_id: Uuid, start: SourceOffset, end: SourceOffset },
     /// The source deleted what was to be read next, up to `start`, and the task is to stop for it.
@@ -27,7 +31,7 @@ impl Lane {
         if !is_certain {
             return None;
         }
-        if let Turn::Truncated { cut, .. } = turn {
+        if let Turn::Parted { cut, .. } = turn {
             self.drop_from(cut);
         }
         if self.has_unsent_or_sent() {
@@ -50,8 +54,35 @@ impl Lane {
             let last = self.ready.back().or_else(|| self.in_flight.back());
             let next = last.map_or(self.acked.source_next, |last| last.source_next);
             self.position = next.max(cut);
-            self.last_fetched_epoch = -1;
+            self.source_epochs.truncate(self.position);
         }
+    }
+
+    /// What was copied is to be compared with the source before more is read, if its brokers do not tell of changes.
+    pub(crate) fn want_comparison(&mut self) {
+        self.must_compare = self.acked.ordinal > Ordinal(0) || self.has_unsent_or_sent();
+    }
+
+    /// Whether it is; `tells`: the source's broker tells of changes by itself.
+    pub(crate) fn needs_comparison(&mut self, tells: bool) -> bool {
+        let is_known = self.source_topic_id.is_some() && self.source_epochs.last() >= 0;
+        self.must_compare &= !tells || !is_known;
+        self.must_compare
+    }
+
+    /// The leader epoch of `records`, when it is another one than that of what was read and nobody has looked at its log.
+    pub(crate) fn unknown_epoch(&self, records: &Bytes) -> Option<i32> {
+        let next = split(records.clone()).map_while(Result::ok);
+        let next = next.into_iter().find(|batch| batch.next_offset() > self.position.0)?;
+        let Batch::V2(next) = next else { return None };
+        let (epoch, last) = (next.header.partition_leader_epoch, self.source_epochs.last());
+        (epoch >= 0 && last >= 0 && epoch != last && epoch != self.compared_epoch).then_some(epoch)
+    }
+
+    /// The source has what was copied; `epoch` is the last one that was seen there.
+    pub(crate) fn compared(&mut self, epoch: i32) {
+        self.must_compare = false;
+        self.compared_epoch = epoch;
     }
 
     /// Source offsets from `cut` on that the target has, once the lane has turned.
@@ -69,8 +100,7 @@ impl Lane {
     ) {
         self.position = at;
         self.asked = SourceOffset(i64::MIN);
-        self.last_fetched_epoch = -1;
-        self.acked_epoch = -1;
+        self.source_epochs.truncate(map_from);
         self.acked.source_next = at;
         self.runs = Runs::default();
         self.map.cut(map_from);
@@ -78,6 +108,8 @@ impl Lane {
         self.map_start = self.map_start.filter(|start| *start < map_from);
         self.end = self.end.map(|end| end.min(log_end));
         self.must_check = false;
+        self.must_compare = false;
+        self.compared_epoch = -1;
         self.status.set_position(at.0);
     }
 }

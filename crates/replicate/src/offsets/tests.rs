@@ -36,6 +36,7 @@ async fn add(journal: &MemoryJournal, lane: LaneKey, map: &[(i64, i64, i64)], st
             target_next: last.map_or(TargetOffset(-1), |last| last.target_end()),
         },
         source_epoch: -1,
+        source_epochs: crate::journal::SourceEpochs::default(),
         map_start: start.map(SourceOffset),
     };
     let writes =

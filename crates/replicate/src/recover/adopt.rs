@@ -6,27 +6,20 @@
 //! content without the producer, is [`Standing::Unknown`]: the task's policy decides, not a guess (ADR 0007).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use forward::content::{ContentMatch, Found, Print, content_hash};
-use forward::{AbortedFilter, Decision, Segment, SourceOffset, Tail, TargetOffset, decide};
-use kafka_client::{Client, Isolation, OffsetSpec, ProducerIdentity, TopicPartition};
-use kafka_wire::ErrorCode;
-use kafka_wire::record::{Batch, Record, split};
-use tokio::time::sleep;
+use forward::{Decision, Segment, SourceOffset, Tail, TargetOffset, decide};
+use kafka_client::{Client, Isolation, OffsetSpec, ProducerIdentity, TopicPartition, TopicQuery};
+use kafka_wire::record::{Batch, Record};
 
+use super::scan::{offset, records_of, scan};
 use super::{OpenError, Opening};
-use crate::tail_fetch::fetch_once;
 
 /// Target offsets that are read first, back from the end.
 const WINDOW_OFFSETS: i64 = 4096;
 
 /// Records of one producer that are compared with the source.
 const WINDOW_RECORDS: usize = 512;
-
-/// How often an answer without records is asked again before the lane starts over: a fresh leader may not know its
-/// high watermark yet (P15).
-const EMPTY_MAX: u32 = 20;
 
 /// Where a lane stands, seen from the target.
 #[derive(Debug)]
@@ -63,6 +56,21 @@ struct Producers {
     start: i64,
 }
 
+/// Why the journal cannot be what this lane wrote last.
+struct Doubt {
+    text: String,
+    /// The source has another record where the last one was.
+    is_about_content: bool,
+}
+
+/// A record of a log.
+#[derive(Clone, Copy)]
+struct Seen {
+    hash: u64,
+    /// The leader epoch that wrote it, -1 when unknown.
+    epoch: i32,
+}
+
 impl Opening {
     /// Finds out whether the journal can be believed, at the first opening in this process.
     pub(super) async fn standing(
@@ -84,7 +92,13 @@ impl Opening {
         let own: Vec<i64> = self.own(identity);
         let producers = self.producers(target, end, &own).await?;
         let found = self.compare(&producers, &own).await?;
-        Ok(settle_own(&cause, found))
+        let is_nowhere = matches!(found.last(), None | Some(Found::Nowhere));
+        if cause.is_about_content && is_nowhere && self.source_topic_id.is_none() {
+            // Without an id a topic that was made anew looks the same. What the source has now is compared before
+            // anything is read.
+            return Ok(Standing::Journaled);
+        }
+        Ok(settle_own(&cause.text, found))
     }
 
     fn own(&self, identity: ProducerIdentity) -> Vec<i64> {
@@ -116,16 +130,17 @@ impl Opening {
     }
 
     /// Why the journal cannot be what this lane wrote last, if so.
-    async fn doubt(&self, target: &Client, tail: &Tail) -> Result<Option<String>, OpenError> {
+    async fn doubt(&self, target: &Client, tail: &Tail) -> Result<Option<Doubt>, OpenError> {
+        let doubt = |text| Some(Doubt { text, is_about_content: false });
         if tail.unknown_epoch_count > 0 {
-            return Ok(Some(format!(
+            return Ok(doubt(format!(
                 "the target holds {} batches of this lane in producer epochs that the state does not know: the state is older than the target",
                 tail.unknown_epoch_count
             )));
         }
         let last = tail.ordinal_next.plus(-1);
         if tail.ordinal_next > self.acked.ordinal && self.runs.source_of(last).is_none() {
-            return Ok(Some(format!(
+            return Ok(doubt(format!(
                 "the state does not know which source offset record {last} had"
             )));
         }
@@ -133,29 +148,51 @@ impl Opening {
         let (source, at) = (segment.source_end().0 - 1, segment.target_end().0 - 1);
         let copied = self.record(target, &self.target, at, Isolation::ReadUncommitted).await?;
         let original = self
-            .record(&self.source_client, &self.source, source, Isolation::ReadCommitted)
+            .record(&self.source_client, &self.source, source, Isolation::ReadUncommitted)
             .await?;
         // Retention, compaction: what is gone contradicts nothing.
         let (Some(copied), Some(original)) = (copied, original) else { return Ok(None) };
-        Ok((copied != original).then(|| {
-            format!(
-                "the record at target offset {at} is not the one at source offset {source}, as the state has it: the state is older than the target, or the source is another one"
-            )
-        }))
+        if copied.hash == original.hash || self.is_other_history(source, original.epoch).await? {
+            return Ok(None);
+        }
+        let text = format!(
+            "the record at target offset {at} is not the one at source offset {source}, as the state has it: the state is older than the target, or the source is another one"
+        );
+        Ok(Some(Doubt { text, is_about_content: true }))
     }
 
-    /// The hash of the record at `offset`, if it is there.
+    /// Whether the source's record at `offset`, of leader epoch `found`, cannot be the one that was read there: another
+    /// topic or another leader wrote it. Then the state is right, and what became of the source is told as such.
+    async fn is_other_history(&self, offset: i64, found: i32) -> Result<bool, OpenError> {
+        let known = self.source_epochs.at(SourceOffset(offset));
+        if known >= 0 && found >= 0 && known != found {
+            return Ok(true);
+        }
+        let Some(known) = self.source_topic_id else { return Ok(false) };
+        let query = TopicQuery::Named(vec![self.source.topic.clone()]);
+        let metadata = self.source_client.refresh_metadata(query).await?;
+        let topic = metadata.topics.get(&self.source.topic);
+        Ok(topic.and_then(|topic| topic.topic_id).is_some_and(|found| found != known))
+    }
+
+    /// The record at `offset`, if it is there.
     async fn record(
         &self,
         client: &Client,
         at: &TopicPartition,
         offset: i64,
         isolation: Isolation,
-    ) -> Result<Option<u64>, OpenError> {
+    ) -> Result<Option<Seen>, OpenError> {
         let mut found = None;
-        self.scan(client, at, offset..offset + 1, isolation, |batch, _| {
+        // Nothing comes from the end of a log: one that was cut there would be asked for ever.
+        let end = super::scan::offset(client, at, OffsetSpec::Latest, isolation).await?;
+        scan(client, at, offset..end.min(offset + 1), isolation, |batch, _| {
             let record = self.records(batch)?.into_iter().find(|record| record.offset == offset);
-            found = found.or_else(|| record.map(|record| self.hash(&record)));
+            let epoch = match batch {
+                Batch::V2(batch) => batch.header.partition_leader_epoch,
+                Batch::Legacy(_) => -1,
+            };
+            found = found.or_else(|| record.map(|record| Seen { hash: self.hash(&record), epoch }));
             Ok(())
         })
         .await?;
@@ -167,8 +204,7 @@ impl Opening {
     }
 
     fn records(&self, batch: &Batch) -> Result<Vec<Record>, kafka_wire::record::BatchError> {
-        let is_control = matches!(batch, Batch::V2(batch) if batch.header.attributes.is_control());
-        if is_control { Ok(Vec::new()) } else { batch.records(&self.limits) }
+        records_of(batch, &self.limits)
     }
 
     /// Reads the end of the target, further back until records of `own` producers are seen.
@@ -184,7 +220,7 @@ impl Opening {
         loop {
             let from = start.max(end - reach);
             let mut windows: BTreeMap<i64, Window> = BTreeMap::new();
-            self.scan(target, &self.target, from..end, Isolation::ReadUncommitted, |batch, _| {
+            scan(target, &self.target, from..end, Isolation::ReadUncommitted, |batch, _| {
                 let Batch::V2(header) = batch else { return Ok(()) };
                 // We always send with a producer id: what has none is not ours.
                 if header.header.producer_id < 0 {
@@ -232,7 +268,7 @@ impl Opening {
         let from = offset(client, &self.source, spec, isolation).await?;
         let end = offset(client, &self.source, OffsetSpec::Latest, isolation).await?;
         if from >= 0 {
-            self.scan(client, &self.source, from..end, isolation, |batch, aborted| {
+            scan(client, &self.source, from..end, isolation, |batch, aborted| {
                 let decision = decide(batch, SourceOffset(from), aborted, &self.traits)?;
                 if matches!(decision, Decision::Drop(_)) {
                     return Ok(());
@@ -248,72 +284,6 @@ impl Opening {
             .await?;
         }
         Ok(matches.into_iter().map(ContentMatch::finish).collect())
-    }
-
-    /// Hands every batch that reaches into `range` to `take`, in order. All of it, or an error.
-    async fn scan(
-        &self,
-        client: &Client,
-        at: &TopicPartition,
-        range: std::ops::Range<i64>,
-        isolation: Isolation,
-        mut take: impl FnMut(&Batch, &mut AbortedFilter) -> Result<(), kafka_wire::record::BatchError>,
-    ) -> Result<(), OpenError> {
-        let corrupt = |error| OpenError::Corrupt { target: at.clone(), error };
-        let code = |code| OpenError::Code { target: at.clone(), code };
-        let (mut next, mut empty_count) = (range.start, 0);
-        while next < range.end {
-            let fetched = fetch_once(client, at, next, isolation).await?;
-            if fetched.error == ErrorCode::OFFSET_OUT_OF_RANGE {
-                let start = offset(client, at, OffsetSpec::Earliest, isolation).await?;
-                if start <= next {
-                    return Ok(());
-                }
-                next = start;
-                continue;
-            }
-            fetched.error.ok().map_err(code)?;
-            let before = next;
-            let mut aborted = AbortedFilter::new(fetched.aborted);
-            for batch in split(fetched.records) {
-                let batch = batch.map_err(corrupt)?;
-                if batch.base_offset() >= range.end {
-                    // Compaction took all that was left of the range.
-                    next = range.end;
-                    break;
-                }
-                if batch.next_offset() <= next {
-                    continue;
-                }
-                take(&batch, &mut aborted).map_err(corrupt)?;
-                next = batch.next_offset();
-            }
-            empty_count = if next == before { empty_count + 1 } else { 0 };
-            if empty_count > EMPTY_MAX {
-                return Err(code(ErrorCode::OFFSET_NOT_AVAILABLE));
-            }
-            if empty_count > 0 {
-                sleep(Duration::from_millis(50)).await;
-            }
-        }
-        Ok(())
-    }
-}
-
-async fn offset(
-    client: &Client,
-    at: &TopicPartition,
-    spec: OffsetSpec,
-    isolation: Isolation,
-) -> Result<i64, OpenError> {
-    let mut answer = client.list_offsets(vec![(at.clone(), spec)], isolation).await?;
-    match answer.remove(at) {
-        Some(Ok(listed)) => Ok(listed.offset),
-        Some(Err(code)) => Err(OpenError::Code { target: at.clone(), code }),
-        None => {
-            let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-            Err(OpenError::Code { target: at.clone(), code })
-        }
     }
 }
 

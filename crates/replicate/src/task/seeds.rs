@@ -10,7 +10,9 @@ use kafka_wire::ErrorCode;
 
 use super::{Role, Running, TaskError};
 use crate::event::Event;
-use crate::journal::{Journal, JournalError, JournalWrite, LaneKey, LaneProgress, LaneRecord};
+use crate::journal::{
+    Journal, JournalError, JournalWrite, LaneKey, LaneProgress, LaneRecord, SourceEpochs,
+};
 use crate::lane::LaneSeed;
 use crate::progress::{LaneState, LaneStatus};
 use crate::spec::StartPosition;
@@ -128,7 +130,11 @@ impl Running {
             });
             let found_id = candidate.topic.source.topic_id;
             let is_other = matches!((record.source_topic_id, found_id), (Some(known), Some(found)) if known != found);
-            let must_check = is_other || end.is_some_and(|end| end < record.acked.source_next);
+            // With `once` too: the log may have been cut and have grown again, with nothing new to read.
+            let has_read =
+                !record.epochs.is_empty() || record.source_epochs != SourceEpochs::default();
+            let must_check =
+                is_other || end.is_some_and(|end| has_read || end < record.acked.source_next);
             let traits = candidate.topic.target_traits;
             seeds.push((
                 LaneSeed { record, map_end, traits, end, must_check, status: Arc::clone(&status) },
@@ -293,6 +299,7 @@ impl Running {
                 target_next: TargetOffset(-1),
             },
             source_epoch: -1,
+            source_epochs: SourceEpochs::default(),
             map_start: None,
         }
     }

@@ -7,7 +7,7 @@ use kafka_client::{ClientError, ClusterMetadata, TopicMetadata, TopicQuery};
 use kafka_wire::ErrorCode;
 use tokio::time::sleep;
 
-use super::{Done, LaneId, Worker, backoff};
+use super::{Done, LaneId, Sign, Worker, backoff};
 use crate::event::Event;
 use crate::lane::{Lane, Phase};
 
@@ -83,6 +83,7 @@ impl Worker {
             }
             let topic = metadata.topics.get(&lane.key.source_topic);
             if is_missing(topic) {
+                self.lanes[id].want_comparison();
                 has_unknown |= !self.source_missing(id);
                 continue;
             }
@@ -129,7 +130,7 @@ impl Worker {
         match (lane.source_topic_id, topic.topic_id) {
             (Some(known), Some(found)) if known != found => {
                 if lane.turn.is_none() && !lane.is_asking {
-                    self.ask_bounds(id, None);
+                    self.ask_bounds(id, Sign::Refused);
                 }
                 true
             }

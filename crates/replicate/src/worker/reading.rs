@@ -9,16 +9,19 @@ use kafka_client::{
     Isolation,
 };
 use kafka_wire::ErrorCode;
-use kafka_wire::messages::FetchResponse;
+use kafka_wire::messages::{ApiKey, FetchResponse};
 use tokio::time::sleep;
 
-use super::{Done, LaneId, Worker, backoff, is_session_lost};
+use super::{Done, LaneId, Sign, Worker, backoff, is_session_lost};
 use crate::budget::Lease;
 use crate::event::Event;
-use crate::lane::Phase;
+use crate::lane::{Lane, Phase};
 
 /// Bytes read ahead per lane and not yet acknowledged.
 const LANE_BUFFER_BYTES_MAX: usize = 4 << 20;
+
+/// The first version of Fetch whose answers name a diverging epoch.
+const DIVERGING_VERSION: i16 = 12;
 
 /// How long the source may wait while lanes of the same broker only lack room: they get it any moment.
 const SHORT_WAIT_MS: i32 = 5;
@@ -42,6 +45,25 @@ pub(super) struct SourceBroker {
     failures: u32,
     /// Lanes whose source partition it leads.
     lanes: BTreeSet<LaneId>,
+}
+
+impl SourceBroker {
+    /// Whether it says that its log is not the one that was read (KIP-595: a diverging epoch).
+    fn tells_of_losses(&self) -> bool {
+        let versions = self.connection.as_ref().map(BrokerConnection::versions);
+        versions.is_some_and(|versions| versions.highest(ApiKey::Fetch) >= Some(DIVERGING_VERSION))
+    }
+
+    /// Its lanes whose copy is to be compared with the source before they are read on.
+    fn unsure(&self, lanes: &mut [Lane]) -> Vec<LaneId> {
+        let tells = self.tells_of_losses();
+        let mut unsure = self.lanes.iter().copied().collect::<Vec<_>>();
+        unsure.retain(|id| {
+            let lane = &mut lanes[*id];
+            lane.wants_data(LANE_BUFFER_BYTES_MAX) && lane.needs_comparison(tells)
+        });
+        unsure
+    }
 }
 
 impl Worker {
@@ -141,10 +163,14 @@ impl Worker {
 
     /// Sends the next fetch; `lease` is its share of the budget.
     pub(super) fn fetch(&mut self, id: i32, lease: Lease) {
-        let limits = &self.ctx.limits;
         let Some(broker) = self.sources.get_mut(&id) else { return };
         broker.state = Reading::Ready;
         let Some(connection) = broker.connection.clone() else { return };
+        for unsure in broker.unsure(&mut self.lanes) {
+            self.ask_bounds(unsure, Sign::Unsure(-1));
+        }
+        let limits = &self.ctx.limits;
+        let Some(broker) = self.sources.get_mut(&id) else { return };
         let mut wanted = Vec::new();
         let mut lacks_room = false;
         for id in &broker.lanes {
@@ -154,6 +180,7 @@ impl Worker {
                 continue;
             }
             lane.note_asked();
+            lacks_room |= lane.only_checks();
             let (position, last_fetched_epoch) = lane.position();
             wanted.push(FetchPartition {
                 topic: lane.key.source_topic.clone(),
@@ -205,13 +232,14 @@ impl Worker {
             Err(error) => return self.source_failed(id, &error.to_string(), None),
         };
         broker.failures = 0;
+        let tells = broker.tells_of_losses();
         lease.shrink(partitions.iter().map(|partition| partition.records.len()).sum());
         let lease = Arc::new(lease);
         let mut touched = Vec::new();
         for partition in partitions {
             let lanes = self.by_source.get(&partition.topic);
             if let Some(id) = lanes.and_then(|lanes| lanes.get(&partition.partition)).copied() {
-                self.take_partition(id, partition, &lease);
+                self.take_partition(id, tells, partition, &lease);
                 touched.push(id);
             }
         }
@@ -223,7 +251,14 @@ impl Worker {
         }
     }
 
-    fn take_partition(&mut self, id: LaneId, fetched: FetchedPartition, lease: &Arc<Lease>) {
+    /// `tells`: the broker tells when its log is not the one that was read.
+    fn take_partition(
+        &mut self,
+        id: LaneId,
+        tells: bool,
+        fetched: FetchedPartition,
+        lease: &Arc<Lease>,
+    ) {
         let lane = &mut self.lanes[id];
         if lane.phase == Phase::Stopped
             || lane.turn.is_some()
@@ -236,8 +271,12 @@ impl Worker {
             return self.fetch_refused(id, fetched.error);
         }
         if let Some((_, end_offset)) = fetched.diverging_epoch {
-            return self.ask_bounds(id, Some(end_offset));
+            return self.ask_bounds(id, Sign::Diverged(end_offset));
         }
+        if !tells && let Some(epoch) = self.lanes[id].unknown_epoch(&fetched.records) {
+            return self.ask_bounds(id, Sign::Unsure(epoch));
+        }
+        let lane = &mut self.lanes[id];
         let end = if fetched.last_stable_offset >= 0 {
             fetched.last_stable_offset
         } else {
@@ -260,13 +299,14 @@ impl Worker {
     fn fetch_refused(&mut self, id: LaneId, code: ErrorCode) {
         self.lanes[id].status.set_error(Some(format!("the source answered {code} to a fetch")));
         match code {
-            ErrorCode::OFFSET_OUT_OF_RANGE => self.ask_bounds(id, None),
+            ErrorCode::OFFSET_OUT_OF_RANGE => self.ask_bounds(id, Sign::Refused),
             ErrorCode::TOPIC_AUTHORIZATION_FAILED => self.stop_lane(
                 id,
                 format!("the source answered {code} to a fetch"),
                 "grant READ on the topic to the source connection's user",
             ),
             _ => {
+                self.lanes[id].want_comparison();
                 // Until the metadata names a leader the lane is not fetched, so this cannot spin.
                 self.lead_source(id, (-1, -1));
                 self.source_metadata.want();

@@ -1,15 +1,18 @@
 //! What became of the source's log when it is not what was read: retention, truncation, another topic. Each is one event
 //! with the exact range, and the task's policy decides; the position is never reset silently.
 
+use std::sync::Arc;
+
 use forward::SourceOffset;
-use kafka_client::{Isolation, OffsetSpec, TopicPartition, TopicQuery};
-use kafka_wire::{ErrorCode, Uuid};
+use kafka_client::{Client, Isolation, OffsetSpec, TopicPartition, TopicQuery};
+use kafka_wire::Uuid;
 use tokio::time::sleep;
 
 use super::{Done, LaneId, Worker, backoff};
 use crate::event::Event;
+use crate::journal::Walk;
 use crate::lane::{Phase, Turn};
-use crate::recover::OpenError;
+use crate::recover::{Comparison, OpenError, Parted, by_epochs, offset};
 use crate::spec::LossPolicy;
 
 /// Failures after which the pause between two questions is taken.
@@ -18,79 +21,131 @@ const PAUSE_FAILURES: u32 = 4;
 /// What `stop` says.
 const STOPPED: &str = "the partition's copy stopped";
 
+/// Why the source is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// It refuses the position, or has another topic.
+    Refused,
+    /// It says that its log left the one that was read at this offset, as far as the last epoch tells.
+    Diverged(i64),
+    /// It has a leader epoch that was not compared, −1 when it was not seen, and would not tell of a loss.
+    Unsure(i32),
+}
+
 /// The source partition as it is now.
 #[derive(Debug)]
 pub(super) struct Bounds {
     topic_id: Option<Uuid>,
     start: i64,
     end: i64,
+    parted: Parted,
 }
 
 impl Worker {
-    /// Asks which topic it is now and where its log begins and ends (BF-16): an error alone has several causes.
-    /// `diverged`: where the broker says that its log left the one that was read.
-    pub(super) fn ask_bounds(&mut self, id: LaneId, diverged: Option<i64>) {
+    /// Asks which topic it is now, where its log begins and ends (BF-16), and by its leader epochs where it left the one
+    /// that was read: an error alone has several causes.
+    pub(super) fn ask_bounds(&mut self, id: LaneId, sign: Sign) {
         self.lead_source(id, (-1, -1));
         let lane = &mut self.lanes[id];
         lane.is_asking = true;
         let at = TopicPartition::new(lane.key.source_topic.clone(), lane.key.source_partition);
+        let walk = lane.source_epochs().walk(lane.position().0);
         let client = self.ctx.source.clone();
         self.start(async move {
-            let ask = async |spec| -> Result<i64, OpenError> {
-                let asked = vec![(at.clone(), spec)];
-                let mut answer = client.list_offsets(asked, Isolation::ReadUncommitted).await?;
-                match answer.remove(&at) {
-                    Some(Ok(listed)) => Ok(listed.offset),
-                    Some(Err(code)) => Err(OpenError::Code { target: at.clone(), code }),
-                    None => Err(OpenError::Code {
-                        target: at.clone(),
-                        code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-                    }),
-                }
-            };
-            let bounds = async {
-                let query = TopicQuery::Named(vec![at.topic.clone()]);
-                let metadata = client.refresh_metadata(query).await?;
-                let topic_id = metadata.topics.get(&at.topic).and_then(|topic| topic.topic_id);
-                let start = ask(OffsetSpec::Earliest).await?;
-                Ok(Bounds { topic_id, start, end: ask(OffsetSpec::Latest).await? })
-            };
-            let result = bounds.await;
+            let result = bounds_of(&client, &at, walk).await;
             if result.is_err() {
                 sleep(backoff(PAUSE_FAILURES)).await;
             }
-            Done::Bounds { lane: id, diverged, result }
+            Done::Bounds { lane: id, sign, result }
         });
     }
 
-    pub(super) fn bounds(
-        &mut self,
-        id: LaneId,
-        diverged: Option<i64>,
-        result: Result<Bounds, OpenError>,
-    ) {
+    pub(super) fn bounds(&mut self, id: LaneId, sign: Sign, result: Result<Bounds, OpenError>) {
         let lane = &mut self.lanes[id];
         lane.is_asking = false;
         // Its leader was forgotten, and an error of the source is asked about again by the next fetch.
         self.source_metadata.want();
-        let Ok(Bounds { topic_id, start, end }) = result else { return };
+        let Ok(Bounds { topic_id, start, end, parted }) = result else { return };
         if lane.phase == Phase::Stopped || lane.turn.is_some() {
             return;
         }
         let (position, _) = lane.position();
         let (first, last) = (SourceOffset(start), SourceOffset(end));
-        let turn = match (lane.source_topic_id, topic_id) {
-            (Some(known), Some(found)) if known != found => {
-                Turn::Recreated { topic_id: found, start: first, end: last }
+        if let (Some(known), Some(found)) = (lane.source_topic_id, topic_id)
+            && known != found
+        {
+            return self
+                .begin_turn(id, Turn::Recreated { topic_id: found, start: first, end: last });
+        }
+        if position < first {
+            return self.overtaken(id, first);
+        }
+        let mut latest = parted.cut.min(last).min(position);
+        if let Sign::Diverged(end) = sign {
+            latest = latest.min(SourceOffset(end));
+        }
+        // Epochs of a topic that may be another one prove nothing.
+        let is_certain = parted.is_certain && latest == parted.cut && topic_id.is_some();
+        if is_certain && latest == position {
+            return self.is_same(id, sign);
+        }
+        self.begin_turn(id, Turn::Parted { cut: latest, end: last, is_certain, sign });
+    }
+
+    /// The source has all that was copied.
+    fn is_same(&mut self, id: LaneId, sign: Sign) {
+        let lane = &mut self.lanes[id];
+        match sign {
+            Sign::Unsure(epoch) => lane.compared(epoch),
+            // The broker does not know the epoch that was read; the offset is there.
+            Sign::Refused | Sign::Diverged(_) => lane.forget_epoch(),
+        }
+        self.source_metadata.want();
+        self.note_state(id);
+    }
+
+    /// Compares by content, since epochs do not tell whether there is not more that was lost.
+    fn compare(&mut self, id: LaneId, latest: SourceOffset, end: SourceOffset, sign: Sign) {
+        let lane = &mut self.lanes[id];
+        lane.is_asking = true;
+        let ctx = &self.ctx;
+        let (source, target, journal) =
+            (ctx.source.clone(), ctx.target.clone(), Arc::clone(&ctx.journal));
+        let comparison = Comparison::of(lane, source.clone(), target, journal);
+        let topic = lane.key.source_topic.clone();
+        self.start(async move {
+            let result = async {
+                source.refresh_metadata(TopicQuery::Named(vec![topic])).await?;
+                comparison.cut(latest).await
+            };
+            let result = result.await;
+            if result.is_err() {
+                sleep(backoff(PAUSE_FAILURES)).await;
             }
-            _ if position.0 < start => return self.overtaken(id, first),
-            _ => match diverged.or_else(|| (position.0 > end).then_some(end)) {
-                Some(cut) => Turn::Truncated { cut: SourceOffset(cut).min(position), end: last },
-                // The broker does not know the epoch that was read; the offset is there.
-                None => return lane.forget_epoch(),
-            },
-        };
-        self.begin_turn(id, turn);
+            Done::Compared { lane: id, latest, end, sign, result }
+        });
+    }
+
+    pub(super) fn compared(
+        &mut self,
+        id: LaneId,
+        (latest, end, sign): (SourceOffset, SourceOffset, Sign),
+        result: Result<SourceOffset, OpenError>,
+    ) {
+        let lane = &mut self.lanes[id];
+        lane.is_asking = false;
+        self.source_metadata.want();
+        if lane.phase == Phase::Stopped || lane.turn.is_some() {
+            return;
+        }
+        // What went wrong may be one more change: the question is asked from its beginning.
+        let Ok(cut) = result else { return self.ask_bounds(id, sign) };
+        let (position, _) = lane.position();
+        if cut >= position {
+            return self.is_same(id, sign);
+        }
+        self.truncated(id, cut.min(latest), end);
+        self.note_state(id);
     }
 
     fn begin_turn(&mut self, id: LaneId, turn: Turn) {
@@ -142,7 +197,8 @@ impl Worker {
 
     fn turn(&mut self, id: LaneId, turn: Turn) {
         match turn {
-            Turn::Truncated { cut, end } => self.truncated(id, cut, end),
+            Turn::Parted { cut, end, is_certain: true, .. } => self.truncated(id, cut, end),
+            Turn::Parted { cut, end, sign, .. } => self.compare(id, cut, end, sign),
             Turn::Recreated { topic_id, start, end } => self.recreated(id, topic_id, start, end),
             Turn::Overtaken { start } => {
                 self.tell_overtaken(id, start, STOPPED);
@@ -226,4 +282,14 @@ impl Worker {
         self.journal_restart(id, map_from, |lane| lane.restart_at(at, map_from, log_end));
         self.source_metadata.want();
     }
+}
+
+async fn bounds_of(client: &Client, at: &TopicPartition, walk: Walk) -> Result<Bounds, OpenError> {
+    let query = TopicQuery::Named(vec![at.topic.clone()]);
+    let metadata = client.refresh_metadata(query).await?;
+    let topic_id = metadata.topics.get(&at.topic).and_then(|topic| topic.topic_id);
+    let parted = by_epochs(client, at, walk).await?;
+    let ask = async |spec| offset(client, at, spec, Isolation::ReadUncommitted).await;
+    let start = ask(OffsetSpec::Earliest).await?;
+    Ok(Bounds { topic_id, start, end: ask(OffsetSpec::Latest).await?, parted })
 }

@@ -5,7 +5,7 @@ use forward::{EpochBase, Ordinal, Runs, Segment, SourceOffset, TargetOffset};
 use futures_util::future::join_all;
 use replicate::journal::{
     Journal, JournalWrite, LaneKey, LaneProgress, LaneRecord, MapQuery, MemoryJournal,
-    TaskIdentity, TopicRecord,
+    SourceEpochs, TaskIdentity, TopicRecord,
 };
 
 use crate::disk::{Disk, Loss, Rule};
@@ -41,6 +41,7 @@ fn lane(partition: i32, ordinal: i64) -> JournalWrite {
             target_next: TargetOffset(ordinal),
         },
         source_epoch: -1,
+        source_epochs: SourceEpochs::default(),
         map_start: None,
     }))
 }

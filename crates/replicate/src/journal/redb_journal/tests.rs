@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::journal::{LaneProgress, MemoryJournal};
+use crate::journal::{LaneProgress, MemoryJournal, SourceEpochs};
 
 fn directory() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
@@ -40,6 +40,7 @@ fn lane(partition: i32, ordinal: i64) -> LaneRecord {
             target_next: TargetOffset(ordinal),
         },
         source_epoch: -1,
+        source_epochs: SourceEpochs::default(),
         map_start: None,
     }
 }

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 
 use super::{Mirror, Piece, Saved, Slot, State};
 use crate::budget::{ByteBudget, Lease};
-use crate::journal::{LaneKey, LaneProgress, LaneRecord};
+use crate::journal::{LaneKey, LaneProgress, LaneRecord, SourceEpochs};
 use crate::lane::{Lane, LaneSeed, Phase, Recovered};
 use crate::progress::LaneStatus;
 
@@ -197,6 +197,7 @@ impl Pair {
             runs: forward::Runs::default(),
             acked,
             source_epoch: -1,
+            source_epochs: SourceEpochs::default(),
             map_start: None,
         };
         let saved = Saved { done: start, ..Saved::default() };
