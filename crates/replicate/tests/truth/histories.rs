@@ -192,3 +192,19 @@ async fn elections_without_a_loss_are_silent() {
         world.check_copied(0..150);
     }
 }
+
+/// Further back than the records that are compared first.
+#[tokio::test(start_paused = true)]
+async fn a_deep_cut_is_found_by_content() {
+    for cut in [17, 900] {
+        let world = continued(Release::V1_1);
+        world.append(0..1200);
+        let run = world.run(false);
+        world.wait_for_copies(1200).await;
+        run.stop().await;
+        world.source.truncate("t", 0, cut).unwrap();
+        world.append(5000..6500);
+        let copied: Vec<i64> = (0..1200).collect();
+        check_continued(&world, &copied, usize::try_from(cut).unwrap()).await;
+    }
+}
