@@ -32,8 +32,8 @@ const IN_USE_PAUSE_MS: i64 = 5_000;
 /// Pause before a refused commit is tried again.
 const RETRY_PAUSE_MS: i64 = 30_000;
 
-/// Groups on the target by id: those that exist, and what they have.
-type TargetGroups = BTreeMap<String, (ListedGroup, Result<Committed, TopicError>)>;
+/// Groups on the target by id, as they are listed, if they are, and what they have.
+type TargetGroups = BTreeMap<String, (Option<ListedGroup>, Result<Committed, TopicError>)>;
 
 /// A decided commit.
 struct Plan {
@@ -97,14 +97,16 @@ impl GroupSync {
         let mut listed: BTreeMap<_, _> =
             listed.into_iter().map(|group| (group.group_id.clone(), group)).collect();
         listed.retain(|name, _| names.binary_search(name).is_ok());
-        let asked = listed.keys().cloned().collect();
-        let mut offsets = self.target.offset_fetch_groups(asked, false).await.map_err(failed)?;
-        Ok(listed
+        // Groups whose coordinator is changing are not listed: whether one exists is seen from what it has.
+        let offsets = self.target.offset_fetch_groups(names.to_vec(), false).await;
+        Ok(offsets
+            .map_err(failed)?
             .into_iter()
-            .filter_map(|(name, group)| {
-                let offsets = offsets.remove(&name)?;
-                Some((name, (group, offsets)))
+            .map(|(name, offsets)| {
+                let group = listed.remove(&name);
+                (name, (group, offsets))
             })
+            .filter(|(_, (group, offsets))| group.is_some() || !is_absent(offsets))
             .collect())
     }
 
@@ -297,14 +299,14 @@ impl GroupSync {
 
 /// What the target shows of a group, by source partition.
 fn found(
-    group: Option<&(ListedGroup, Result<Committed, TopicError>)>,
+    group: Option<&(Option<ListedGroup>, Result<Committed, TopicError>)>,
     routes: &Snapshot,
 ) -> Result<Found, String> {
     let Some((listed, offsets)) = group else { return Ok(Found::default()) };
     let offsets = offsets.as_ref().map_err(ToString::to_string)?;
     let mut found = Found {
         exists: true,
-        has_members: has_members(listed.state.as_deref()),
+        has_members: has_members(listed.as_ref().and_then(|group| group.state.as_deref())),
         offsets: BTreeMap::new(),
     };
     for (target, committed) in offsets {
@@ -313,6 +315,17 @@ fn found(
         found.offsets.insert(at, committed.offset);
     }
     Ok(found)
+}
+
+/// Whether a group that is not listed does not exist, or is nothing that we may look at: then the commit tells.
+fn is_absent(offsets: &Result<Committed, TopicError>) -> bool {
+    match offsets {
+        Ok(offsets) => offsets.is_empty(),
+        Err(error) => matches!(
+            error.code,
+            ErrorCode::GROUP_ID_NOT_FOUND | ErrorCode::GROUP_AUTHORIZATION_FAILED
+        ),
+    }
 }
 
 /// ListGroups shows the state of classic and KIP-848 groups alike; DescribeGroups calls the latter "Dead" (P7).
