@@ -78,11 +78,13 @@ pub enum Bug {
     GroupEndIsFinal,
     /// Commits are sent without the journal having heard of them.
     GroupNotJournaled,
+    /// Batches follow each other although the target may have forgotten their producer (P3).
+    TrustMemory,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::SkipBatch,
         Self::SwapBatches,
         Self::ReusePayload,
@@ -120,6 +122,7 @@ impl Bug {
         Self::GroupIgnoresFormer,
         Self::GroupEndIsFinal,
         Self::GroupNotJournaled,
+        Self::TrustMemory,
     ];
 }
 

@@ -7,11 +7,13 @@
 //! `recover` how the target is asked.
 //!
 //! What must never happen: a batch sent before its run is journaled; two batches under way before the
-//! first one of an epoch is acknowledged (a failed first batch followed by others is silent loss, P2); a
+//! first one of an epoch is acknowledged, or while the target may have forgotten the producer (a failed first batch
+//! followed by others is silent loss, P2, P3); a
 //! batch sent again with the same sequence but other bytes (P2).
 
 mod accept;
 mod planted;
+mod remembered;
 mod repair;
 mod settle;
 mod translate;
@@ -166,6 +168,10 @@ pub(crate) struct Lane {
     barrier_count: u64,
     /// Whether the current epoch has had an acknowledgement.
     is_proven: bool,
+    /// Largest timestamp of the batch that was acknowledged last.
+    acked_ms: i64,
+    /// The target remembers a producer for so long after the time of its newest record.
+    memory_ms: i64,
     acked: LaneProgress,
     /// What `acked` was when the journal last heard of it.
     journaled: LaneProgress,
@@ -233,6 +239,8 @@ impl Lane {
             unwritten: Vec::new(),
             barrier_count: 0,
             is_proven: false,
+            acked_ms: i64::MIN,
+            memory_ms: remembered::DEFAULT_MS,
             acked,
             journaled: acked,
         }
@@ -356,7 +364,9 @@ impl Lane {
         self.phase == Phase::Running
             && (self.barriers.iter().all(|(_, ordinal)| front.end() <= *ordinal)
                 || has(Bug::ForgetBarrier))
-            && (self.is_proven || self.in_flight.is_empty() || has(Bug::SecondBeforeProven))
+            && (self.in_flight.is_empty()
+                || has(Bug::SecondBeforeProven)
+                || self.is_proven && self.is_remembered())
     }
 
     /// The size of what [`Lane::next_batch`] would return.

@@ -344,6 +344,9 @@ pub struct TaskLimits {
     pub produce_timeout: Duration,
     /// How long a newly created topic may take until all its partitions have leaders.
     pub topic_ready_timeout: Duration,
+    /// How long the target certainly remembers a producer after the time of its newest record: half of
+    /// `producer.id.expiration.ms`, so that clocks may differ. Older batches travel one at a time.
+    pub producer_memory: Duration,
     /// Bytes that one batch may decompress to when it is rebuilt.
     pub decompressed_bytes_max: usize,
     /// Offset map segments of one lane kept in memory.
@@ -364,6 +367,7 @@ impl Default for TaskLimits {
             fetch_wait: Duration::from_millis(500),
             produce_timeout: Duration::from_secs(10),
             topic_ready_timeout: Duration::from_secs(60),
+            producer_memory: Duration::from_secs(12 * 3600),
             decompressed_bytes_max: 256 << 20,
             map_segments_max: 4096,
         }

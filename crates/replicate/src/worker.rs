@@ -245,7 +245,8 @@ impl Worker {
         };
         for seed in seeds {
             let id = self.lanes.len();
-            let lane = Lane::new(seed, limits, self.ctx.limits.map_segments_max);
+            let mut lane = Lane::new(seed, limits, self.ctx.limits.map_segments_max);
+            lane.set_producer_memory(self.ctx.limits.producer_memory);
             self.by_source
                 .entry(lane.key.source_topic.clone())
                 .or_default()

@@ -74,6 +74,7 @@ impl Lane {
             self.map.append(segment)?;
         }
         self.is_proven = true;
+        self.acked_ms = outgoing.batch.header.max_timestamp;
         self.failures = 0;
         self.is_dirty = true;
         self.settle(&outgoing, base.plus(outgoing.count));

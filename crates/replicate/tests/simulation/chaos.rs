@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::history::At;
 use crate::plan::pick;
-use crate::workload::partitions_of;
+use crate::workload::{Side, partitions_of};
 use crate::world::World;
 
 /// Which cluster something is about.
@@ -85,11 +85,9 @@ impl World {
         Some((name, partition))
     }
 
-    /// A target partition whose broker remembers the lane's producer.
+    /// A target partition where a producer is forgotten only for the age of its records.
     fn pick_remembered(&mut self) -> Option<At> {
-        let at = self.pick_partition(End::Target)?;
-        let topic = self.topics.iter().find(|topic| topic.name == at.0)?;
-        (!self.plan.forgets_producers_of(topic)).then_some(at)
+        self.pick_partition(End::Target).filter(|_| !self.plan.may_jump_days())
     }
 
     fn undo_in(&mut self, ms_max: u64, undo: Undo) {
@@ -165,9 +163,7 @@ impl World {
         self.trace
             .line(|| format!("{end:?} high watermark of {}-{} stands at {offset}", at.0, at.1));
         self.cluster(end).hold_high_watermark(&at.0, at.1, Some(offset)).unwrap();
-        let topic = self.topics.iter().find(|topic| topic.name == at.0);
-        let is_remembered = topic.is_some_and(|topic| !self.plan.forgets_producers_of(topic));
-        let is_lost = end == End::Target && is_remembered && self.random.u8(0..3) == 0;
+        let is_lost = end == End::Target && !self.plan.may_jump_days() && self.random.u8(0..3) == 0;
         let undo = if is_lost { Undo::LoseTail(at) } else { Undo::ReleaseHighWatermark(end, at) };
         self.undo_in(6_000, undo);
     }
@@ -215,9 +211,19 @@ impl World {
     fn refuse_produces(&mut self) {
         let Some((topic, partition)) = self.pick_remembered() else { return };
         let code = *pick(&mut self.random, &REFUSALS);
-        let times = self.random.u32(1..4);
+        let times = *pick(&mut self.random, &[1, 1, 2, 3]);
         self.trace.line(|| format!("{topic}-{partition} refuses {times} batches with {code}"));
         self.target.refuse_produce(&topic, partition, code, times);
+        // What follows a refused batch closely is what may be lost.
+        let known = self.topics.iter().find(|known| known.name == topic).cloned();
+        for _ in 0..self.random.u8(0..4) {
+            if let Some(known) =
+                known.as_ref().filter(|_| partition < partitions_of(&self.source, &topic))
+            {
+                let text = self.workload.burst_to(&mut self.random, Side::Source, known, partition);
+                self.trace.line(|| text);
+            }
+        }
     }
 
     fn hide_offsets(&mut self) {

@@ -7,7 +7,7 @@ use kafka_sim::{Cluster, ClusterConfig, Release};
 use replicate::spec::{StartPosition, SyncMode, TaskSpec};
 
 /// The time both clusters show in the beginning, ms since 1970.
-const START_MS: i64 = 1_700_000_000_000;
+pub(crate) const START_MS: i64 = 1_700_000_000_000;
 
 /// As by default: longer than a run.
 const NO_CHECK_MS: i64 = 600_000;
@@ -84,16 +84,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Whether the target may forget a producer of `topic` while batches of it are under way (P3).
-    ///
-    /// Then a batch that is refused and not appended can be followed by the next one, which the broker accepts as the first
-    /// of an unknown producer. The lane notices it in the tail and stops, but it cannot undo it: nothing short of one batch at a time
-    /// rules it out. So such partitions are spared refusals.
-    pub(crate) fn forgets_producers_of(&self, topic: &TopicPlan) -> bool {
-        topic.age_ms > 0 || self.may_jump_days()
-    }
-
-    /// Whether producers of records of now may be forgotten: by a clock that jumps over days.
+    /// Whether producers of records of now may be forgotten: by a clock of the target that jumps over days. Only one batch at a
+    /// time is safe then, and the copy, whose clock does not jump, cannot know. So nothing is refused in such worlds.
     pub(crate) fn may_jump_days(&self) -> bool {
         self.meanness == 0
     }

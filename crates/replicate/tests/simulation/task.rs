@@ -1,6 +1,7 @@
 //! One life of the task: from its start to its end or its murder.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kafka_client::{Client, ClientLimits, ConnectionConfig};
 use kafka_sim::Cluster;
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::plan::START_MS;
 use crate::trace::Trace;
 use crate::wire::Wires;
 
@@ -47,8 +49,13 @@ impl Life {
         };
         let (sender, progress) = watch::channel(Arc::default());
         let shutdown = CancellationToken::new();
+        let mut spec = spec.clone();
+        // The copy's clock is the real one, the clusters' clocks began years ago.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let began = Duration::from_millis(START_MS.unsigned_abs());
+        spec.limits.producer_memory += since.saturating_sub(began);
         let task = Task {
-            spec: spec.clone(),
+            spec,
             source: client(source),
             target: client(target),
             journal,

@@ -88,6 +88,17 @@ impl Workload {
             return format!("{side:?} writes to {}: not there", topic.name);
         }
         let partition = random.i32(0..partitions);
+        self.burst_to(random, side, topic, partition)
+    }
+
+    /// As `burst`, to one partition that is there.
+    pub(crate) fn burst_to(
+        &mut self,
+        random: &mut fastrand::Rng,
+        side: Side,
+        topic: &TopicPlan,
+        partition: i32,
+    ) -> String {
         let at = (topic.name.clone(), partition);
         let count = random.usize(1..6);
         let in_transaction = topic.is_transactional && random.u8(0..4) > 0;
