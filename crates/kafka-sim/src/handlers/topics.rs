@@ -148,16 +148,21 @@ fn automatic(
         return Err((ErrorCode::INVALID_PARTITIONS, message));
     };
     let live = state.live_brokers().count();
-    let Some(replication) =
-        usize::try_from(replication).ok().filter(|count| (1..=live).contains(count))
-    else {
-        let message = format!(
-            "Unable to replicate the partition {replication} time(s): the cluster has {live} broker(s)."
-        );
-        return Err((ErrorCode::INVALID_REPLICATION_FACTOR, message));
-    };
+    let replication = usize::try_from(replication).unwrap_or(0);
+    check_replication(live, replication)?;
     let first = state.random.usize(0..live);
     Ok(state.assign(first, partitions, replication))
+}
+
+/// A partition has at most as many replicas as there are brokers.
+fn check_replication(live: usize, replication: usize) -> Result<(), Refused> {
+    if (1..=live).contains(&replication) {
+        return Ok(());
+    }
+    let message = format!(
+        "Unable to replicate the partition {replication} time(s): the cluster has {live} broker(s)."
+    );
+    Err((ErrorCode::INVALID_REPLICATION_FACTOR, message))
 }
 
 fn manual(state: &State, topic: &CreatableTopic) -> Result<Vec<Vec<i32>>, Refused> {
@@ -330,7 +335,10 @@ fn grow(
         return Err((ErrorCode::INVALID_PARTITIONS, message));
     }
     let assignments = match &asked.assignments {
-        None => state.assign(current, wanted - current, replication),
+        None => {
+            check_replication(state.live_brokers().count(), replication)?;
+            state.assign(current, wanted - current, replication)
+        }
         Some(given) => {
             let given: Vec<Vec<i32>> = given
                 .iter()
