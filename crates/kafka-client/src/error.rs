@@ -115,6 +115,12 @@ pub enum ClientError {
         /// What Metadata says about it.
         code: ErrorCode,
     },
+    /// The broker has just started and has not heard of its cluster yet: what it says about topics means nothing.
+    #[error("{address}: the broker does not know its cluster yet")]
+    NoBrokers {
+        /// The broker.
+        address: BrokerAddress,
+    },
     /// The cluster names no controller at the moment.
     #[error("the cluster has no controller at the moment")]
     NoController,
@@ -157,6 +163,7 @@ impl ClientError {
             Self::Handshake { .. }
             | Self::UnknownBroker { .. }
             | Self::NoLeader { .. }
+            | Self::NoBrokers { .. }
             | Self::NoController => Retry::RefreshMetadata,
             Self::QueueFull { .. } => Retry::Backoff,
             Self::Code { code, .. } => code.retry(),
@@ -199,6 +206,9 @@ impl ClientError {
             | Self::NotSent { error, .. }
             | Self::AnswerUnknown { error, .. } => error.cure().map(ToOwned::to_owned),
             Self::Bootstrap { last, .. } | Self::OutOfTime { last, .. } => last.cure(),
+            Self::NoBrokers { .. } => {
+                Some("wait until the brokers have started, then try again".to_owned())
+            }
             _ => None,
         }
     }

@@ -6,6 +6,7 @@
 
 mod brokers;
 mod entrance;
+mod groups;
 mod permissions;
 mod probe;
 mod report;
@@ -14,7 +15,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-pub use self::report::{Outcome, Report, Role, Step, StepKind};
+pub use self::report::{AbsentBroker, Outcome, Report, Role, Step, StepKind};
 use crate::{
     BrokerAddress, Client, ClientError, ConnectionConfig,
     connect::{Connector, TcpConnector, TlsConnector},
@@ -37,6 +38,10 @@ pub struct Options {
     pub role: Role,
     /// Whether permissions are looked at; without it the steps end with the brokers.
     pub permissions: bool,
+    /// Whether every broker must answer; without it one is enough, and the others may come later.
+    pub every_broker: bool,
+    /// Whether permissions on consumer groups are looked at as well.
+    pub groups: bool,
     /// Topics whose permissions matter; without it all that are not internal.
     pub topics: Option<TopicFilter>,
 }
@@ -46,6 +51,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("role", &self.role)
             .field("permissions", &self.permissions)
+            .field("every_broker", &self.every_broker)
             .finish_non_exhaustive()
     }
 }
@@ -54,13 +60,20 @@ impl Options {
     /// Everything: for a user who asks.
     #[must_use]
     pub fn full(role: Role) -> Self {
-        Self { role, permissions: true, topics: None }
+        Self { role, permissions: true, every_broker: true, groups: false, topics: None }
     }
 
-    /// Up to the brokers: for the start of a replication.
+    /// Up to the brokers, and without those that are down: for the start of a replication.
     #[must_use]
     pub fn reach(role: Role) -> Self {
-        Self { permissions: false, ..Self::full(role) }
+        Self { permissions: false, every_broker: false, ..Self::full(role) }
+    }
+
+    /// Consumer groups are to be carried over as well.
+    #[must_use]
+    pub fn with_groups(mut self) -> Self {
+        self.groups = true;
+        self
     }
 
     /// Only topics with these names matter.
@@ -103,10 +116,13 @@ pub async fn run_with(
     let mut steps = Steps::new(on_step);
     if entrance::check(&config, &connector, &mut steps).await {
         let client = Client::with_connector(config, connector);
-        if let Some(cluster) = brokers::check(&client, &mut steps).await
+        if let Some(cluster) = brokers::check(&client, options, &mut steps).await
             && options.permissions
         {
             permissions::check(&client, &cluster, options, &mut steps).await;
+            if options.groups {
+                groups::check(&client, options.role, &mut steps).await;
+            }
         }
         client.close().await;
     }

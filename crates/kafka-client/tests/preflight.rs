@@ -72,6 +72,63 @@ async fn one_broker_of_three_is_unreachable() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_start_goes_on_without_a_broker_that_is_down() {
+    let cluster = cluster(3, Release::V4_2);
+    let closed = cluster.bootstrap()[2].clone();
+    let connector = Arc::new(AllBut { connector: cluster.connector(), closed: closed.clone() });
+    let first = ConnectionConfig::new(cluster.bootstrap().into_iter().take(1).collect());
+    let options = Options::reach(Role::Source);
+    let report = run_with(&first, connector, &options, &mut |_| {}).await;
+    assert!(report.is_ok(), "{report:#?}");
+    let [absent] = report.absent.as_slice() else { panic!("{report:#?}") };
+    assert_eq!(absent.broker_id, 3);
+    assert!(absent.cause.contains("refused") && absent.cause.contains(&closed.to_string()));
+    assert!(absent.cure.is_some());
+}
+
+/// The address that lets us in is no broker's own: none of the advertised ones can be reached.
+#[derive(Debug)]
+struct OnlyOnce {
+    connector: Arc<dyn Connector>,
+    entrance: BrokerAddress,
+    broker: BrokerAddress,
+}
+
+impl Connector for OnlyOnce {
+    fn connect<'a>(
+        &'a self,
+        address: &'a BrokerAddress,
+    ) -> BoxFuture<'a, Result<Box<dyn Stream>, ConnectError>> {
+        if *address == self.entrance {
+            return self.connector.connect(&self.broker);
+        }
+        let error = ConnectError::Tcp {
+            address: address.clone(),
+            socket: None,
+            kind: std::io::ErrorKind::ConnectionRefused,
+            message: "connection refused".to_owned(),
+        };
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_ends_where_no_broker_can_be_reached() {
+    let cluster = cluster(3, Release::V4_2);
+    let entrance: BrokerAddress = "balancer:9092".parse().unwrap();
+    let connector = Arc::new(OnlyOnce {
+        connector: cluster.connector(),
+        entrance: entrance.clone(),
+        broker: cluster.bootstrap()[0].clone(),
+    });
+    let config = ConnectionConfig::new(vec![entrance]);
+    let options = Options::reach(Role::Source);
+    let report = run_with(&config, connector, &options, &mut |_| {}).await;
+    assert_eq!(failures(&report).len(), 3, "{report:#?}");
+    assert!(report.absent.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_sees_nothing_is_told_whether_there_is_nothing() {
     for release in [Release::V0_11, Release::V1_1, Release::V2_8, Release::V4_2] {
         let cluster = cluster(1, release);
@@ -114,4 +171,25 @@ async fn probes_leave_nothing_behind() {
     let report = check(&cluster, cluster.connector(), Role::Target).await;
     assert!(report.is_ok(), "{report:#?}");
     assert_eq!(cluster.topics(), Vec::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn missing_rights_on_groups_are_named() {
+    for (role, operation, subject) in [
+        (Role::Source, Operation::Describe, "DESCRIBE on groups"),
+        (Role::Target, Operation::Describe, "DESCRIBE on groups"),
+        (Role::Target, Operation::Read, "READ on groups"),
+    ] {
+        let cluster = cluster(1, Release::V4_2);
+        cluster.create_topic("t", 1, &[]).unwrap();
+        let options = Options::full(role).with_groups();
+        let config = ConnectionConfig::new(cluster.bootstrap());
+        let report = run_with(&config, cluster.connector(), &options, &mut |_| {}).await;
+        assert!(report.is_ok(), "{report:#?}");
+        assert!(report.steps.iter().any(|step| step.subject == subject), "{report:#?}");
+        cluster.deny("*", operation, Resource::Group("*".to_owned()));
+        let report = run_with(&config, cluster.connector(), &options, &mut |_| {}).await;
+        let subjects: Vec<_> = failures(&report).iter().map(|(_, subject, _)| *subject).collect();
+        assert!(subjects.contains(&subject), "{role} without {operation:?}: {report:#?}");
+    }
 }

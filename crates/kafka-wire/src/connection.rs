@@ -248,12 +248,14 @@ impl Connection {
         let error = match &self.phase {
             Phase::Closed => return,
             Phase::Handshake(handshake) => handshake.closed_by_peer(cause),
+            // An orderly close there is a SASL listener's; a transport that failed may be anything.
             Phase::Ready
-                if self.answered == 0
+                if cause.is_none()
+                    && self.answered == 0
                     && !self.in_flight.is_empty()
                     && self.settings.credentials.is_none() =>
             {
-                ConnectionError::ClosedAtFirstRequest { cause: cause.map(Into::into) }
+                ConnectionError::ClosedAtFirstRequest
             }
             Phase::Ready => ConnectionError::ClosedByPeer { cause: cause.map(Into::into) },
         };

@@ -224,5 +224,9 @@ async fn ask(
     let response = connection.call(request).await?;
     let code = ErrorCode(response.error_code);
     code.ok().map_err(|code| ClientError::of_code(ApiKey::Metadata, "", code, None))?;
+    // With ZooKeeper a broker answers before the controller has told it anything: no brokers, and no topic exists.
+    if response.brokers.is_empty() {
+        return Err(ClientError::NoBrokers { address: connection.address().clone() });
+    }
     Ok(ClusterMetadata::from_response(response))
 }

@@ -91,7 +91,6 @@ fn client_config(tls: &TlsConfig) -> Result<ClientConfig, ConnectError> {
     let builder = if tls.verify {
         builder.with_root_certificates(roots(tls)?)
     } else {
-        tracing::warn!("TLS certificates are not verified: the peer may be anyone");
         builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AnyCertificate::new(provider())))

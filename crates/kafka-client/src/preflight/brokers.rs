@@ -1,15 +1,23 @@
 //! The cluster as its metadata shows it, and every broker of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use kafka_wire::Retry;
 use tokio::time::Instant;
 
-use super::{Outcome, StepKind, Steps, cause};
-use crate::{BrokerNode, Client, ClientError, ClusterMetadata, TopicQuery};
+use super::{AbsentBroker, Options, Outcome, StepKind, Steps, cause};
+use crate::{
+    BrokerNode, Client, ClientError, ClusterMetadata, TopicQuery,
+    connect::{ConnectError, TlsFailure},
+};
 
 /// Asks for metadata and reaches every broker, all at once; nothing when that did not work.
-pub(super) async fn check(client: &Client, steps: &mut Steps<'_>) -> Option<Arc<ClusterMetadata>> {
+pub(super) async fn check(
+    client: &Client,
+    options: &Options,
+    steps: &mut Steps<'_>,
+) -> Option<Arc<ClusterMetadata>> {
     let started = Instant::now();
     let name = client.config().name.clone();
     let cluster = match client.refresh_metadata(TopicQuery::All).await {
@@ -21,12 +29,6 @@ pub(super) async fn check(client: &Client, steps: &mut Steps<'_>) -> Option<Arc<
         }
     };
     steps.report.cluster_id.clone_from(&cluster.cluster_id);
-    if cluster.brokers.is_empty() {
-        let cause = "the cluster names no broker".to_owned();
-        let cure = Some("wait until the brokers have started, then try again".to_owned());
-        steps.end(StepKind::Metadata, &name, Outcome::Failed { cause, cure }, started.elapsed());
-        return None;
-    }
     let detail = format!(
         "cluster {}, {} {}, {} topics",
         cluster.cluster_id.as_deref().unwrap_or("without an id"),
@@ -35,38 +37,87 @@ pub(super) async fn check(client: &Client, steps: &mut Steps<'_>) -> Option<Arc<
         cluster.topics.values().filter(|topic| !topic.is_internal).count(),
     );
     steps.passed(StepKind::Metadata, &name, detail, started);
-    let mut all = true;
     let mut asked: FuturesUnordered<_> =
         cluster.brokers.values().map(|node| reach(client, node)).collect();
-    while let Some((node, outcome, started)) = asked.next().await {
-        all &= matches!(outcome, Outcome::Passed { .. });
-        steps.end(
-            StepKind::Broker,
-            &format!("{} at {}", node.id, node.address),
-            outcome,
-            started.elapsed(),
-        );
+    let mut ends = Vec::new();
+    while let Some(end) = asked.next().await {
+        ends.push(end);
     }
     drop(asked);
+    let has_one = ends.iter().any(|end| end.failure.is_none());
+    let mut all = true;
+    for end in ends {
+        let subject = format!("{} at {}", end.node.id, end.node.address);
+        let outcome = match end.failure {
+            None => Outcome::Passed { detail: end.detail },
+            Some(Failure { cause, cure, may_pass }) => {
+                if has_one && may_pass && !options.every_broker {
+                    let absent = AbsentBroker {
+                        broker_id: end.node.id,
+                        cause: format!("{}: {cause}", end.node.address),
+                        cure: cure.clone(),
+                    };
+                    steps.report.absent.push(absent);
+                    Outcome::Warned { cause, cure }
+                } else {
+                    all = false;
+                    Outcome::Failed { cause, cure }
+                }
+            }
+        };
+        steps.end(StepKind::Broker, &subject, outcome, end.elapsed);
+    }
     all.then_some(cluster)
 }
 
-async fn reach<'a>(client: &Client, node: &'a BrokerNode) -> (&'a BrokerNode, Outcome, Instant) {
+/// How the attempt to reach one broker ended.
+struct End<'a> {
+    node: &'a BrokerNode,
+    detail: String,
+    failure: Option<Failure>,
+    elapsed: Duration,
+}
+
+struct Failure {
+    cause: String,
+    cure: Option<String>,
+    /// The broker may be down, and may come back: nobody has to change the configuration.
+    may_pass: bool,
+}
+
+async fn reach<'a>(client: &Client, node: &'a BrokerNode) -> End<'a> {
     let started = Instant::now();
-    let outcome = match client.broker(node.id).await {
+    let mut detail = String::new();
+    let failure = match client.broker(node.id).await {
         Ok(connection) => match connection.versions().check_supported() {
-            Ok(()) => Outcome::Passed {
-                detail: format!("Kafka {}", connection.versions().release_range()),
-            },
-            Err(error) => {
-                Outcome::Failed { cause: error.to_string(), cure: Some(super::TOO_OLD.to_owned()) }
+            Ok(()) => {
+                detail = format!("Kafka {}", connection.versions().release_range());
+                None
             }
+            Err(error) => Some(Failure {
+                cause: error.to_string(),
+                cure: Some(super::TOO_OLD.to_owned()),
+                may_pass: false,
+            }),
         },
-        Err(error) => {
-            Outcome::Failed { cause: cause(&error), cure: Some(advertised(error.cure())) }
-        }
+        Err(error) => Some(Failure {
+            cause: cause(&error),
+            may_pass: may_pass(&error),
+            cure: Some(advertised(error.cure())),
+        }),
     };
-    (node, outcome, started)
+    End { node, detail, failure, elapsed: started.elapsed() }
+}
+
+/// Whether the same attempt can succeed later: not where names, certificates or credentials are wrong.
+fn may_pass(error: &ClientError) -> bool {
+    match error {
+        ClientError::OutOfTime { last, .. } | ClientError::Bootstrap { last, .. } => may_pass(last),
+        ClientError::Connect(ConnectError::TlsHandshake { failure, .. }) => {
+            matches!(failure, TlsFailure::PeerClosed)
+        }
+        error => error.retry() != Retry::Never,
+    }
 }
 
 /// The bootstrap address worked: what differs is the address that the broker advertises.
@@ -83,7 +134,7 @@ fn is_sasl(error: &ClientError) -> bool {
         ClientError::AnswerUnknown { error, .. }
         | ClientError::NotSent { error, .. }
         | ClientError::Handshake { error, .. } => {
-            matches!(error, ConnectionError::ClosedAtFirstRequest { .. })
+            matches!(error, ConnectionError::ClosedAtFirstRequest)
         }
         _ => false,
     }

@@ -189,7 +189,7 @@ fn step_of(error: &ConnectError, config: &ConnectionConfig) -> StepKind {
 fn step_of_handshake(error: &ConnectionError) -> StepKind {
     match error {
         ConnectionError::ClosedAtSasl { .. }
-        | ConnectionError::ClosedAtFirstRequest { .. }
+        | ConnectionError::ClosedAtFirstRequest
         | ConnectionError::MechanismRefused { .. }
         | ConnectionError::SaslNotExpected { .. }
         | ConnectionError::AuthenticationFailed { .. }

@@ -123,6 +123,18 @@ impl Step {
     }
 }
 
+/// A broker that its cluster names and that does not answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AbsentBroker {
+    /// Its id.
+    pub broker_id: i32,
+    /// Its address, and why.
+    pub cause: String,
+    /// What to do about it.
+    pub cure: Option<String>,
+}
+
 /// All steps that were taken. A step that later ones depend on is the last one when it failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -131,6 +143,8 @@ pub struct Report {
     pub steps: Vec<Step>,
     /// The cluster's id, when it told one.
     pub cluster_id: Option<String>,
+    /// Brokers that do not answer now, where not every one has to.
+    pub absent: Vec<AbsentBroker>,
 }
 
 impl Report {

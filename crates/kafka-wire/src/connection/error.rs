@@ -30,8 +30,9 @@ pub enum ConnectionError {
         /// The correlation id of the answer.
         found: i32,
     },
-    /// Closed at the very first request: older than 0.10, or a listener of another kind.
-    #[error("the peer closed the connection instead of answering ApiVersions{}: it is older than Kafka 0.10, or this port expects TLS", because(.cause.as_deref()))]
+    /// Over at the very first request. An orderly close may be a release older than 0.10, or a listener of another kind;
+    /// a failure of the transport says nothing about the peer.
+    #[error("{}", at_first_bytes(.cause.as_deref()))]
     ClosedAtApiVersions {
         /// The transport's words, if it failed.
         cause: Option<Box<str>>,
@@ -44,12 +45,11 @@ pub enum ConnectionError {
         /// The transport's words, if it failed.
         cause: Option<Box<str>>,
     },
-    /// Closed at the first request after negotiation, without SASL.
-    #[error("the broker closed the connection at the first request{}: this listener probably wants SASL", because(.cause.as_deref()))]
-    ClosedAtFirstRequest {
-        /// The transport's words, if it failed.
-        cause: Option<Box<str>>,
-    },
+    /// Closed in order at the first request after negotiation, without SASL.
+    #[error(
+        "the broker closed the connection at the first request: this listener probably wants SASL"
+    )]
+    ClosedAtFirstRequest,
     /// Closed by the broker or lost on the way.
     #[error("the connection was closed by the broker or lost{}", because(.cause.as_deref()))]
     ClosedByPeer {
@@ -146,10 +146,13 @@ impl ConnectionError {
             }
             Self::WrongPeer(_) => "use the port of a Kafka listener",
             Self::Unsupported(_) => "upgrade the brokers to Kafka 0.11 or newer",
-            Self::ClosedAtApiVersions { .. } => {
+            Self::ClosedAtApiVersions { cause: Some(_) } => {
+                "nothing if it ends by itself; else see whether the broker runs, and what lies between it and this machine"
+            }
+            Self::ClosedAtApiVersions { cause: None } => {
                 "add `tls` if this port expects it; releases before 0.11 cannot be used"
             }
-            Self::ClosedAtFirstRequest { .. } => {
+            Self::ClosedAtFirstRequest => {
                 "add `sasl` to this connection, or use a listener without it"
             }
             Self::ClosedAtSasl { .. } | Self::AuthenticationFailed { .. } => {
@@ -184,6 +187,13 @@ impl ConnectionError {
 
 fn because(cause: Option<&str>) -> String {
     cause.map(|text| format!(" ({text})")).unwrap_or_default()
+}
+
+fn at_first_bytes(cause: Option<&str>) -> String {
+    match cause {
+        Some(cause) => format!("the connection was lost before ApiVersions was answered ({cause})"),
+        None => "the peer closed the connection without answering ApiVersions: it is ending, expects TLS on this port, or is older than Kafka 0.10".to_owned(),
+    }
 }
 
 fn api_name(api_key: i16) -> String {

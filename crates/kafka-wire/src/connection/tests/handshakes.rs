@@ -154,7 +154,29 @@ fn the_end_of_the_transport_tells_where_it_was() {
     peer.send(Duration::from_secs(1));
     peer.request();
     peer.machine.handle_transport_closed(None);
-    assert!(matches!(peer.closed(), ConnectionError::ClosedAtFirstRequest { .. }));
+    assert!(matches!(peer.closed(), ConnectionError::ClosedAtFirstRequest));
+}
+
+#[test]
+fn a_reset_while_setting_up_is_told_as_one() {
+    let reset = "Connection reset by peer (os error 104)";
+    let mut peer = Peer::new(None);
+    peer.machine.handle_transport_closed(Some(reset));
+    let told = peer.closed().to_string();
+    assert!(told.contains(reset) && !told.contains("0.10") && !told.contains("TLS"), "{told}");
+
+    let mut peer = Peer::ready();
+    peer.send(Duration::from_secs(1));
+    peer.request();
+    peer.machine.handle_transport_closed(Some(reset));
+    let told = peer.closed().to_string();
+    assert!(told.contains(reset) && !told.contains("SASL"), "{told}");
+
+    // Closed in order and without a word: then it may be one of these.
+    let mut peer = Peer::new(None);
+    peer.machine.handle_transport_closed(None);
+    let told = peer.closed().to_string();
+    assert!(told.contains("0.10") && told.contains("TLS"), "{told}");
 }
 
 #[test]
