@@ -6,6 +6,7 @@
 //! snake_case, it is one line of `--output json`.
 
 mod group_text;
+mod reasons;
 mod text;
 
 use std::ops::Range;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
+pub use self::reasons::{ConfigSkipReason, FidelityCause, SkipReason, TakeOver};
 use crate::spec::{SyncMode, TaskName};
 
 /// Where events go. It must return at once.
@@ -28,102 +30,6 @@ pub enum Level {
     Warn,
     /// An operator must act.
     Error,
-}
-
-/// Why a topic does not travel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "reason", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum SkipReason {
-    /// Its name, cut to 128 characters, is taken by another source topic.
-    NameCollision {
-        /// The topic that has the name.
-        other: String,
-    },
-    /// `same_partition` is on, the target topic has fewer partitions and cannot be given more.
-    TooFewPartitions {
-        /// Partitions on the source.
-        source_count: i32,
-        /// Partitions on the target.
-        target_count: i32,
-        /// Why it cannot grow.
-        cause: String,
-    },
-    /// The target refused to create it.
-    CreateRefused {
-        /// The broker's answer.
-        cause: String,
-    },
-    /// The topic did not get leaders for all its partitions in time.
-    NotReady {
-        /// What was missing.
-        cause: String,
-    },
-    /// The source does not let us see it.
-    SourceUnreadable {
-        /// The broker's answer.
-        cause: String,
-    },
-    /// The target does not let us see it.
-    TargetUnreadable {
-        /// The broker's answer.
-        cause: String,
-    },
-}
-
-/// Why a configuration key was not brought over as the source has it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "reason", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ConfigSkipReason {
-    /// The target refused the key or its value.
-    Refused {
-        /// The broker's answer.
-        cause: String,
-    },
-    /// The key has a meaning on its own cluster only (throttles, tiered storage, vendor keys).
-    ClusterOnly,
-    /// The target's release no longer has the key.
-    Obsolete,
-    /// Records keep their times, which `LogAppendTime` on the target would overwrite.
-    KeepsRecordTimes,
-    /// More in-sync replicas were asked for than the topic has replicas on the target: all writes
-    /// would be refused.
-    Clamped {
-        /// The value written instead.
-        to: String,
-    },
-    /// The source's value is none; the default was written instead.
-    Invalid {
-        /// The value written instead.
-        to: String,
-    },
-}
-
-/// What lost its records, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum FidelityCause {
-    /// The target stamps records with its own time (BF-5).
-    TargetLogAppendTime,
-    /// The target compresses records anew (BF-9).
-    TargetRecompresses,
-    /// The target compacts, the source does not (BF-8).
-    TargetCompacts,
-}
-
-/// Why a consumer group on the target is left alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum TakeOver {
-    /// It has members.
-    Members,
-    /// Its offset is not what this task wrote.
-    Moved,
-    /// When the task met the group, its offset lay already beyond where the source's would put it.
-    Ahead,
 }
 
 /// Something that happened in a task.
@@ -410,6 +316,35 @@ pub enum Event {
         /// How long until the next attempt.
         backoff_ms: u64,
     },
+    /// A partition waits for a right that a cluster denies. Told once; the copy goes on by itself when it is there.
+    LaneDenied {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Partition on the source.
+        partition: i32,
+        /// `source` or `target`.
+        cluster: &'static str,
+        /// The error.
+        cause: String,
+        /// What an operator can do.
+        #[serde(skip)]
+        cure: String,
+    },
+    /// The right that a partition waited for is there.
+    LaneAllowed {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Partition on the source.
+        partition: i32,
+        /// `source` or `target`.
+        cluster: &'static str,
+        /// How long it was denied.
+        elapsed_ms: u64,
+    },
     /// A cluster, or a broker of it, cannot be reached; we try again.
     ClusterUnavailable {
         /// The task.
@@ -693,6 +628,7 @@ impl Event {
             | Self::ClusterAvailable { .. }
             | Self::BatchRebuilt { .. }
             | Self::LaneStarted { .. }
+            | Self::LaneAllowed { .. }
             | Self::GroupCreated { .. }
             | Self::GroupReturned { .. }
             | Self::GroupRewound { .. }
@@ -707,6 +643,7 @@ impl Event {
             | Self::Truncated { .. }
             | Self::RetentionOvertook { .. }
             | Self::GroupTopicRefused { .. }
+            | Self::LaneDenied { .. }
             | Self::LaneStopped { .. } => Level::Error,
             _ => Level::Warn,
         }
@@ -737,6 +674,8 @@ impl Event {
             | Self::LaneAdopted { task, .. }
             | Self::LaneStopped { task, .. }
             | Self::LaneRetrying { task, .. }
+            | Self::LaneDenied { task, .. }
+            | Self::LaneAllowed { task, .. }
             | Self::ClusterUnavailable { task, .. }
             | Self::ClusterAvailable { task, .. }
             | Self::Truncated { task, .. }

@@ -25,6 +25,8 @@ pub enum LaneState {
     Done = 3,
     /// Stopped for a reason that needs an operator.
     Stopped = 4,
+    /// A right is missing; the lane tries again until it has it.
+    Denied = 5,
 }
 
 impl LaneState {
@@ -34,6 +36,7 @@ impl LaneState {
             2 => Self::Retrying,
             3 => Self::Done,
             4 => Self::Stopped,
+            5 => Self::Denied,
             _ => Self::Starting,
         }
     }
@@ -383,6 +386,14 @@ fn as_millis<S: serde::Serializer>(value: &Duration, serializer: S) -> Result<S:
 }
 
 impl Progress {
+    /// Consumer groups that were to stand on the target and do not, and may yet: held, refused, or not decided. Those that are left
+    /// alone by a rule (taken over, not made, before the map) are none.
+    pub fn unfinished_groups(&self) -> impl Iterator<Item = &GroupProgress> {
+        self.groups.iter().filter(|group| {
+            matches!(group.state, GroupState::Pending | GroupState::Held | GroupState::Refused)
+        })
+    }
+
     /// The state of `lanes`, with rates against the snapshot `before`.
     pub(crate) fn collect(
         lanes: &[Arc<LaneStatus>],

@@ -35,6 +35,9 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 /// Lanes of one task that ask the target for its tail at the same time.
 const OPENINGS_MAX: usize = 64;
 
+/// How long a task that is to end waits for a right that was taken away.
+const DENIAL_TIME_MAX: Duration = Duration::from_mins(1);
+
 /// One replication task, ready to run.
 pub struct Task {
     /// What is asked for.
@@ -73,7 +76,10 @@ impl TaskReport {
     /// Whether everything that was asked for is on the target.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.stopped == 0 && self.skipped == 0 && !self.is_interrupted
+        self.stopped == 0
+            && self.skipped == 0
+            && !self.is_interrupted
+            && self.progress.unfinished_groups().next().is_none()
     }
 }
 
@@ -170,6 +176,7 @@ impl Running {
             refused_record: task.spec.refused_record,
             source_policies: task.spec.source_policies,
             on_unknown_target: task.spec.on_unknown_target,
+            denial_time_max: task.spec.once.then_some(DENIAL_TIME_MAX),
             openings: Arc::new(Semaphore::new(OPENINGS_MAX)),
             changed: Notify::new(),
         });

@@ -7,6 +7,7 @@
 //! possible. `reading` knows the source, `writing` the target, `leaders` who leads what, `books` the journal.
 
 mod books;
+mod denials;
 mod leaders;
 mod reading;
 mod refusals;
@@ -38,6 +39,7 @@ use crate::lane::{Barrier, Lane, LaneSeed, Phase, Translated};
 use crate::progress::LaneState;
 use crate::recover::{OpenError, Opened, Opening};
 use crate::spec::{RefusedRecordPolicy, SourcePolicies, TaskLimits, TaskName, UnknownTarget};
+use denials::End;
 use reading::SourceBroker;
 pub(crate) use truth::Sign;
 use writing::{Ended, TargetBroker};
@@ -68,6 +70,8 @@ pub(crate) struct WorkerContext {
     pub(crate) refused_record: RefusedRecordPolicy,
     pub(crate) source_policies: SourcePolicies,
     pub(crate) on_unknown_target: UnknownTarget,
+    /// How long a lane waits for a right that it does not have; for ever without.
+    pub(crate) denial_time_max: Option<Duration>,
     /// Lanes of one task that ask the target for its tail at the same time.
     pub(crate) openings: Arc<Semaphore>,
     /// Woken when a lane is done or stopped.
@@ -138,6 +142,9 @@ enum Done {
     Rested {
         lane: LaneId,
     },
+    MayRead {
+        lane: LaneId,
+    },
     Bounds {
         lane: LaneId,
         sign: Sign,
@@ -171,6 +178,7 @@ pub(crate) struct Worker {
     unflushed_bytes: usize,
     /// Lanes that turn when all that they read is settled.
     turning: BTreeSet<LaneId>,
+    denials: denials::Denials,
     is_closing: bool,
     /// The journal failed: nothing more may be sent.
     journal_error: Option<JournalError>,
@@ -189,6 +197,7 @@ impl Worker {
             jobs: FuturesUnordered::new(),
             unflushed_bytes: 0,
             turning: BTreeSet::new(),
+            denials: denials::Denials::default(),
             is_closing: false,
             journal_error: None,
         }
@@ -270,6 +279,7 @@ impl Worker {
             Done::Produced { broker, ended } => self.produced(broker, ended),
             Done::Opened { lane, result } => self.opened(lane, result),
             Done::Rested { lane } => self.open(lane),
+            Done::MayRead { lane } => self.may_read(lane),
             Done::Bounds { lane, sign, result } => self.bounds(lane, sign, result),
             Done::Compared { lane, latest, end, sign, result } => {
                 self.compared(lane, (latest, end, sign), result);
@@ -325,7 +335,8 @@ impl Worker {
 
     /// Lets an interrupted lane rest before the target is asked.
     fn rest(&self, id: LaneId) -> Duration {
-        let pause = backoff(self.lanes[id].failures);
+        let denied = self.denials.pause(id, End::Target);
+        let pause = denied.unwrap_or_else(|| backoff(self.lanes[id].failures));
         self.start(async move {
             sleep(pause).await;
             Done::Rested { lane: id }

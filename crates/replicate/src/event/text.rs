@@ -212,6 +212,14 @@ impl Event {
             Self::LaneStopped { topic, partition, offset, cause, .. } => {
                 write!(f, "{topic}-{partition} stopped before offset {offset}: {cause}")
             }
+            Self::LaneDenied { topic, partition, cluster, cause, .. } => write!(
+                f,
+                "{topic}-{partition} waits for a right on the {cluster}: {cause}; tried again until it is given"
+            ),
+            Self::LaneAllowed { topic, partition, cluster, elapsed_ms, .. } => write!(
+                f,
+                "{topic}-{partition} goes on: the {cluster} allows again what it denied for {elapsed_ms} ms"
+            ),
             Self::LaneRetrying { topic, partition, cause, attempt, backoff_ms, .. } => {
                 write!(
                     f,
@@ -274,6 +282,7 @@ impl Event {
             | Self::ClusterUnavailable { cure, .. } => {
                 return cure.clone();
             }
+            Self::LaneDenied { cure, .. } => cure.as_str(),
             Self::RecordsSkipped { cure, .. } => cure,
             Self::LaneRetrying { .. } => {
                 "nothing if it ends by itself within minutes; else see to what the cause names: it is tried again until then"

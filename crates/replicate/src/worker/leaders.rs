@@ -11,9 +11,9 @@ use super::{Done, LaneId, Sign, Worker, backoff};
 use crate::event::Event;
 use crate::lane::{Lane, Phase};
 
-/// How often in a row a topic must be missing before it counts as deleted: a broker that has just
-/// started may not know it yet.
-const MISSING_MAX: u32 = 5;
+/// How often in a row a topic must be missing before it counts as deleted, which takes some seconds: a broker that has just
+/// started, or a controller that has just been elected, may not know it yet.
+const MISSING_MAX: u32 = 10;
 
 /// One end's metadata: asked for once, however many lanes want it.
 #[derive(Debug, Default)]

@@ -12,6 +12,7 @@ use kafka_wire::ErrorCode;
 use kafka_wire::messages::{ApiKey, FetchResponse};
 use tokio::time::sleep;
 
+use super::denials::End;
 use super::{Done, LaneId, Sign, Worker, backoff, is_session_lost};
 use crate::budget::Lease;
 use crate::event::Event;
@@ -100,7 +101,7 @@ impl Worker {
     }
 
     fn wants_data(&self, id: LaneId) -> bool {
-        self.lanes[id].wants_data(LANE_BUFFER_BYTES_MAX)
+        self.lanes[id].wants_data(LANE_BUFFER_BYTES_MAX) && !self.denials.rests(id, End::Source)
     }
 
     fn pump_source(&mut self, id: i32) {
@@ -175,6 +176,9 @@ impl Worker {
         let mut lacks_room = false;
         for id in &broker.lanes {
             let lane = &mut self.lanes[*id];
+            if self.denials.rests(*id, End::Source) {
+                continue;
+            }
             if !lane.wants_data(LANE_BUFFER_BYTES_MAX) {
                 lacks_room |= lane.phase != Phase::Stopped && lane.buffered_bytes() > 0;
                 continue;
@@ -270,6 +274,7 @@ impl Worker {
         if !fetched.error.is_ok() {
             return self.fetch_refused(id, fetched.error);
         }
+        self.allowed(id, End::Source);
         if let Some((_, end_offset)) = fetched.diverging_epoch {
             return self.ask_bounds(id, Sign::Diverged(end_offset));
         }
@@ -300,11 +305,7 @@ impl Worker {
         self.lanes[id].status.set_error(Some(format!("the source answered {code} to a fetch")));
         match code {
             ErrorCode::OFFSET_OUT_OF_RANGE => self.ask_bounds(id, Sign::Refused),
-            ErrorCode::TOPIC_AUTHORIZATION_FAILED => self.stop_lane(
-                id,
-                format!("the source answered {code} to a fetch"),
-                "grant READ on the topic to the source connection's user",
-            ),
+            ErrorCode::TOPIC_AUTHORIZATION_FAILED => self.read_denied(id, code),
             _ => {
                 self.lanes[id].want_comparison();
                 // Until the metadata names a leader the lane is not fetched, so this cannot spin.

@@ -9,6 +9,7 @@ use forward::RebuildReason;
 use kafka_client::ProduceAck;
 use kafka_wire::ErrorCode;
 
+use super::denials::End;
 use super::{LaneId, Worker};
 use crate::event::Event;
 use crate::lane::{Lane, Phase};
@@ -30,6 +31,8 @@ enum Verdict {
     Record,
     /// The batch is larger than the target takes.
     TooLarge,
+    /// A right is missing: an operator may give it back.
+    Denied,
     /// Final until an operator acts.
     Stop,
 }
@@ -90,6 +93,7 @@ impl Worker {
                     self.record_refused(id, ack, cause);
                 }
             }
+            Verdict::Denied => _ = self.denied(id, End::Target, cause, cure(ack.error)),
             Verdict::Stop => self.stop_lane(id, cause, cure(ack.error)),
         }
     }
@@ -161,12 +165,12 @@ fn verdict(code: ErrorCode) -> Verdict {
         ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => Verdict::TooLarge,
         ErrorCode::UNSUPPORTED_COMPRESSION_TYPE
         | ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT
-        | ErrorCode::TOPIC_AUTHORIZATION_FAILED
-        | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
-        | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
         | ErrorCode::INVALID_TOPIC_EXCEPTION
         | ErrorCode::INVALID_REQUIRED_ACKS
         | ErrorCode::POLICY_VIOLATION => Verdict::Stop,
+        ErrorCode::TOPIC_AUTHORIZATION_FAILED
+        | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+        | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED => Verdict::Denied,
         _ => Verdict::Retry,
     }
 }
@@ -184,7 +188,7 @@ fn cure(code: ErrorCode) -> &'static str {
             "a compacted target topic refuses records without a key: set its cleanup.policy to delete, or leave such records out with --on-refused-record skip, then run again"
         }
         ErrorCode::TOPIC_AUTHORIZATION_FAILED | ErrorCode::CLUSTER_AUTHORIZATION_FAILED => {
-            "grant WRITE on the topic to the target connection's user, then run again"
+            "grant WRITE on the topic to the target connection's user"
         }
         _ => "see the target broker's log, then run again",
     }

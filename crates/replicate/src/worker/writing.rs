@@ -10,6 +10,7 @@ use kafka_wire::protocol::StrBytes;
 use kafka_wire::{ErrorCode, Uuid};
 use tokio::time::sleep;
 
+use super::denials::End;
 use super::{Done, LaneId, Worker, backoff};
 use crate::event::Event;
 use crate::lane::{Phase, Recovered};
@@ -298,6 +299,8 @@ impl Worker {
         match lane.acknowledge(base_offset) {
             Ok(foreign) => {
                 self.unflushed_bytes += before.saturating_sub(lane.buffered_bytes());
+                self.allowed(id, End::Target);
+                let lane = &mut self.lanes[id];
                 if foreign > 0 && !std::mem::replace(&mut lane.knows_foreign_writes, true) {
                     let event = Event::ForeignWrites {
                         task: self.ctx.task.clone(),
@@ -353,11 +356,13 @@ impl Worker {
         }
         match result {
             Ok(opened) => self.resume(id, opened),
-            Err(error) if is_denied(&error) => self.stop_lane(
-                id,
-                error.to_string(),
-                "grant WRITE and DESCRIBE on the transactional id prefix `kferry-` and READ and WRITE on the topic",
-            ),
+            Err(error) if is_denied(&error) => {
+                lane.phase = Phase::Waiting;
+                let cure = "grant WRITE and DESCRIBE on the transactional id prefix `kferry-` and READ and WRITE on the topic";
+                if self.denied(id, End::Target, error.to_string(), cure) {
+                    self.rest(id);
+                }
+            }
             Err(error) => {
                 lane.phase = Phase::Waiting;
                 lane.failures = lane.failures.saturating_add(1);

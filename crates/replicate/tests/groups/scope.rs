@@ -61,6 +61,14 @@ async fn the_last_look_of_a_once_task_comes_after_the_copy() {
     let report = world.once().await;
     assert_eq!(world.at_target("g", "a", 0), 200);
     assert_eq!(report.progress.groups[0].state, GroupState::Synced);
+    assert!(report.is_complete());
+
+    // Beyond all that was copied: held, and that is no success.
+    commit(&world.source, "g", "a", 0, 300).await;
+    let report = world.once().await;
+    assert_eq!(report.progress.groups[0].state, GroupState::Held);
+    assert!(!report.is_complete());
+    assert_eq!(report.progress.unfinished_groups().count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
