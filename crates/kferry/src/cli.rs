@@ -200,7 +200,8 @@ pub(crate) struct SyncArgs {
     #[arg(long, value_name = "stop|continue", default_value = "continue")]
     pub(crate) on_retention: LossPolicy,
     /// Copied records that the source has lost since (unclean election): stop their partition, or name them, keep them on
-    /// the target and go on with what the source has in their place
+    /// the target and go on with what the source has in their place. Caution: continue can leave out records written right
+    /// after the loss when leaders changed twice meanwhile, or on sources before 2.8
     #[arg(long, value_name = "stop|continue", default_value = "stop")]
     pub(crate) on_truncation: LossPolicy,
     /// A source topic that was deleted and created again: stop its copy, or let the new records follow on the same target
@@ -231,6 +232,9 @@ pub(crate) struct CheckArgs {
     /// The end of a sync it is meant for; decides which permissions are needed
     #[arg(long = "as", value_name = "ROLE", default_value = "source")]
     pub(crate) role: RoleArg,
+    /// What is to be carried over: with metadata_data_offsets, permissions on consumer groups are looked at as well
+    #[arg(long, value_name = "WHAT", default_value = "metadata_data")]
+    pub(crate) sync: SyncArg,
     /// Only the permissions on topics whose whole name matches this regular expression matter
     #[arg(long, value_name = "REGEX")]
     pub(crate) topics: Option<TopicPattern>,

@@ -9,7 +9,7 @@ use kafka_client::{
 use serde::Serialize;
 
 use crate::{
-    cli::{CheckArgs, RoleArg},
+    cli::{CheckArgs, RoleArg, SyncArg},
     config,
     failure::Failure,
     output::{Output, text, text::Paint},
@@ -34,6 +34,9 @@ pub(crate) async fn run(args: CheckArgs, output: &Output) -> Result<(), Failure>
     }
     warn_unverified(&connection);
     let mut options = Options::full(role);
+    if args.sync == SyncArg::MetadataDataOffsets {
+        options = options.with_groups();
+    }
     if let Some(topics) = args.topics {
         options = options.with_topics(Arc::new(move |name| topics.matches(name)));
     }

@@ -126,6 +126,12 @@ pub(crate) struct Row {
     partitions: usize,
     /// Partitions that need an operator.
     stopped: usize,
+    /// Partitions that wait for a right.
+    #[serde(skip_serializing_if = "is_zero")]
+    denied: usize,
+    /// What is denied, with the cure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
     /// Offsets behind us out of those the source holds, in percent.
     percent: f64,
     records: u64,
@@ -151,7 +157,8 @@ pub(crate) struct View {
 
 impl View {
     fn has_news(&self, last: &Self) -> bool {
-        let facts = |row: &Row| (row.partitions, row.stopped, row.records, row.lag_records);
+        let facts =
+            |row: &Row| (row.partitions, row.stopped, row.denied, row.records, row.lag_records);
         facts(&self.total) != facts(&last.total) || self.groups != last.groups
     }
 }
@@ -170,6 +177,12 @@ impl Row {
         }
         if self.stopped > 0 {
             parts.push(format!("{} of {} partitions stopped", self.stopped, self.partitions));
+        }
+        if self.denied > 0 {
+            parts.push(format!("{} of {} wait for a right", self.denied, self.partitions));
+        }
+        if let Some(error) = &self.error {
+            parts.push(text::safe(error));
         }
         parts.join(", ")
     }
@@ -262,8 +275,11 @@ fn row(topic: &TopicProgress) -> Row {
     let all: i64 = known()
         .map(|partition| (partition.source_end - start(partition.source_start)).max(0))
         .sum();
+    let mut denied = partitions.iter().filter(|partition| partition.state == LaneState::Denied);
     Row {
         name: topic.topic.clone(),
+        denied: denied.clone().count(),
+        error: denied.next().and_then(|partition| partition.last_error.clone()),
         partitions: partitions.len(),
         stopped: partitions
             .iter()
@@ -275,6 +291,11 @@ fn row(topic: &TopicProgress) -> Row {
         lag_records: partitions.iter().map(|partition| partition.lag_records).sum(),
         ..Row::default()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a percentage for people to read")]
@@ -293,6 +314,8 @@ fn total(topics: &[Row], progress: &Progress) -> Row {
     Row {
         partitions: topics.iter().map(|row| row.partitions).sum(),
         stopped: topics.iter().map(|row| row.stopped).sum(),
+        denied: topics.iter().map(|row| row.denied).sum(),
+        error: topics.iter().find_map(|row| row.error.clone()),
         percent: if all > 0.0 { rounded(done / all * 100.0) } else { 100.0 },
         records: topics.iter().map(|row| row.records).sum(),
         bytes: topics.iter().map(|row| row.bytes).sum(),

@@ -170,6 +170,7 @@ impl Syncing {
             target: target.client("demo-target")?,
             journal: Arc::new(journal),
             shutdown: stop.clone(),
+            absent: Vec::new(),
         };
         let (sender, progress) = watch::channel(Arc::new(Progress::default()));
         let (output, watching) = (output.clone(), progress.clone());

@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use kafka_client::{
     Client,
-    preflight::{self, Options, Outcome, Role, Step},
+    preflight::{self, AbsentBroker, Options, Outcome, Role, Step},
 };
 use replicate::{
     journal::{Journal, RedbJournal},
@@ -52,6 +52,8 @@ pub(crate) async fn run(args: SyncArgs, output: &Output) -> Result<(), Failure> 
     let Some((source, target)) = connect(&source, &target, output, &shutdown).await? else {
         return Err(interrupted());
     };
+    let absent = [("source", source.absent), ("target", target.absent)];
+    let (source, target) = (source.client, target.client);
     let once = spec.once;
     let journal: Arc<dyn Journal> = Arc::new(journal);
     let _served = offsets::serve(&state, Arc::clone(&journal))
@@ -59,7 +61,7 @@ pub(crate) async fn run(args: SyncArgs, output: &Output) -> Result<(), Failure> 
             tracing::warn!(%error, "`kferry offsets` cannot ask this process: no socket in the state directory");
         })
         .ok();
-    let session = Session { spec, source, target, journal, shutdown };
+    let session = Session { spec, source, target, journal, shutdown, absent: absent.into() };
     let report = session.run(output).await?;
     summary::show(&report, output);
     if report.is_interrupted && once {
@@ -109,7 +111,7 @@ async fn connect(
     target: &Connection,
     output: &Output,
     shutdown: &CancellationToken,
-) -> Result<Option<(Client, Client)>, Failure> {
+) -> Result<Option<(Reached, Reached)>, Failure> {
     let ends = async {
         tokio::join!(
             reach("--source", Role::Source, source, output),
@@ -120,8 +122,8 @@ async fn connect(
         ends = ends => ends,
         () = shutdown.cancelled() => return Ok(None),
     };
-    let ((source, source_id), (target, target_id)) = (source?, target?);
-    if let (Some(source_id), Some(target_id)) = (source_id, target_id)
+    let (source, target) = (source?, target?);
+    if let (Some(source_id), Some(target_id)) = (&source.cluster_id, &target.cluster_id)
         && source_id == target_id
     {
         return Err(Failure::failed(format!("--source and --target are the same cluster ({source_id}): the copy would feed on itself"))
@@ -130,12 +132,20 @@ async fn connect(
     Ok(Some((source, target)))
 }
 
+/// An end that can be worked with.
+struct Reached {
+    client: Client,
+    cluster_id: Option<String>,
+    /// Brokers that do not answer yet.
+    absent: Vec<AbsentBroker>,
+}
+
 async fn reach(
     flag: &str,
     role: Role,
     connection: &Connection,
     output: &Output,
-) -> Result<(Client, Option<String>), Failure> {
+) -> Result<Reached, Failure> {
     let client = check::client(connection)?;
     let name = &connection.config.name;
     let report = preflight::run(&connection.config, &Options::reach(role), &mut |step: &Step| {
@@ -151,7 +161,7 @@ async fn reach(
             text::safe(name),
             if brokers == 1 { "broker" } else { "brokers" }
         ));
-        return Ok((client, report.cluster_id));
+        return Ok(Reached { client, cluster_id: report.cluster_id, absent: report.absent });
     };
     let (cause, cure) = match &step.outcome {
         Outcome::Failed { cause, cure } => (cause.as_str(), cure.clone()),

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kafka_client::Client;
+use kafka_client::{Client, preflight::AbsentBroker};
 use replicate::{
     event::{Event, EventSink, Level},
     journal::Journal,
@@ -34,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) journal: Arc<dyn Journal>,
     /// Ends the task cleanly.
     pub(crate) shutdown: CancellationToken,
+    /// Brokers of the source and of the target that did not answer at the start.
+    pub(crate) absent: Vec<(&'static str, Vec<AbsentBroker>)>,
 }
 
 impl Session {
@@ -56,16 +58,29 @@ impl Session {
         progress: watch::Sender<Arc<Progress>>,
         watching: watch::Receiver<Arc<Progress>>,
     ) -> Result<TaskReport, Failure> {
-        let Self { spec, source, target, journal, shutdown } = self;
+        let Self { spec, source, target, journal, shutdown, absent } = self;
         let display = Display::start(output, spec.name.as_str(), watching);
         let name = spec.name.clone();
+        let tell = sink(output);
+        for (cluster, broker) in absent
+            .into_iter()
+            .flat_map(|(cluster, all)| all.into_iter().map(move |one| (cluster, one)))
+        {
+            tell(Event::ClusterUnavailable {
+                task: name.clone(),
+                cluster,
+                broker_id: Some(broker.broker_id),
+                cause: broker.cause,
+                cure: broker.cure,
+            });
+        }
         let last = progress.clone();
         let task = Task {
             spec,
             source: source.clone(),
             target: target.clone(),
             journal,
-            sink: sink(output),
+            sink: tell,
             progress,
             shutdown: shutdown.clone(),
         };

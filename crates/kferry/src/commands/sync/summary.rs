@@ -1,6 +1,6 @@
 //! What a task has done, at its end.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use replicate::{
     progress::{GroupProgress, GroupState, Progress, TopicProgress},
@@ -12,6 +12,9 @@ use crate::{
     failure::Failure,
     output::{Output, table, text},
 };
+
+/// Groups named in the last line.
+const GROUPS_TOLD_MAX: usize = 5;
 
 /// One topic in the end.
 #[derive(Debug, Default, Serialize)]
@@ -81,7 +84,10 @@ pub(super) fn show(report: &TaskReport, output: &Output) {
 /// # Errors
 /// A [`Failure`] that names what is missing.
 pub(super) fn verdict(report: &TaskReport, once: bool) -> Result<(), Failure> {
-    if report.stopped == 0 && (report.skipped == 0 || !once) {
+    // A sync that goes on carries groups over later; one that ends does not.
+    let groups: Vec<_> =
+        if once { report.progress.unfinished_groups().collect() } else { Vec::new() };
+    if report.stopped == 0 && (report.skipped == 0 || !once) && groups.is_empty() {
         return Ok(());
     }
     let mut parts = Vec::new();
@@ -91,8 +97,29 @@ pub(super) fn verdict(report: &TaskReport, once: bool) -> Result<(), Failure> {
     if report.skipped > 0 {
         parts.push(format!("{} topics were not copied", report.skipped));
     }
+    if !groups.is_empty() {
+        let named: Vec<_> = groups.iter().take(GROUPS_TOLD_MAX).map(|group| why(group)).collect();
+        let more = if groups.len() > GROUPS_TOLD_MAX { "; and more" } else { "" };
+        let count = groups.len();
+        parts.push(format!("{count} groups were not carried over: {}{more}", named.join("; ")));
+    }
+    if report.stopped == 0 && report.skipped == 0 {
+        return Err(Failure::failed(parts.join(", ")).cure(
+            "run the same command again: a group is held until the records before its offset are copied",
+        ));
+    }
     Err(Failure::failed(parts.join(", "))
         .cure("the events above say why; the same command continues once that is put right"))
+}
+
+/// A group's name, its state, and the first partition that has it.
+fn why(group: &GroupProgress) -> String {
+    let mut line = format!("{} {}", text::safe(&group.group), group.state);
+    if let Some(at) = group.partitions.iter().find(|at| at.state == group.state) {
+        let topic = text::safe(&at.topic);
+        let _ = write!(line, " ({topic}-{} at source offset {})", at.partition, at.source_offset);
+    }
+    line
 }
 
 fn topic(topic: &TopicProgress) -> TopicSummary {
@@ -179,11 +206,7 @@ fn group_lines(groups: &[GroupProgress]) -> Vec<String> {
     let synced = groups.iter().filter(is_synced).count();
     let mut lines = vec![format!("{synced} of {} groups carried over", groups.len())];
     let others = groups.iter().filter(|group| !is_synced(group));
-    lines.extend(
-        others
-            .take(NAMED_MAX)
-            .map(|group| format!("group {}: {}", text::safe(&group.group), group.state)),
-    );
+    lines.extend(others.take(NAMED_MAX).map(|group| format!("group {}", why(group))));
     if groups.len() - synced > NAMED_MAX {
         lines.push(format!("and {} more", groups.len() - synced - NAMED_MAX));
     }
