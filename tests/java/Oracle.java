@@ -140,7 +140,16 @@ public class Oracle {
     // ---- topics -----------------------------------------------------------------------------------------------
 
     private void create(Arguments a) throws Exception {
-        NewTopic topic = new NewTopic(a.text("topic"), a.number("partitions", 1), (short) a.number("replicas", 1));
+        NewTopic topic;
+        if (a.has("brokers")) {
+            List<Integer> brokers = new ArrayList<>();
+            for (String id : a.list("brokers")) {
+                brokers.add(Integer.valueOf(id));
+            }
+            topic = new NewTopic(a.text("topic"), Collections.singletonMap(0, brokers));
+        } else {
+            topic = new NewTopic(a.text("topic"), a.number("partitions", 1), (short) a.number("replicas", 1));
+        }
         topic.configs(a.starting("config."));
         admin.createTopics(Collections.singleton(topic)).all().get();
         awaitPartitions(a.text("topic"), a.number("partitions", 1));

@@ -2,9 +2,14 @@
 
 mod crash;
 mod groups;
+mod lost;
+mod pair;
+mod refused;
 mod releases;
+mod running;
 mod security;
 mod shapes;
+mod truth;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

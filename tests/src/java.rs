@@ -251,6 +251,26 @@ impl Oracle {
         self.offsets(topic).map(drop)
     }
 
+    /// Creates a topic of one partition on these brokers, the first of them its preferred leader.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub fn create_topic_on(
+        &self,
+        topic: &str,
+        brokers: &[i32],
+        configs: &[(&str, &str)],
+    ) -> Result<()> {
+        let brokers: Vec<String> = brokers.iter().map(ToString::to_string).collect();
+        let brokers = brokers.join(",");
+        let names: Vec<String> = configs.iter().map(|(name, _)| format!("config.{name}")).collect();
+        let mut arguments = vec![("topic", topic), ("brokers", brokers.as_str())];
+        arguments
+            .extend(names.iter().zip(configs).map(|(name, (_, value))| (name.as_str(), *value)));
+        self.call("create", &arguments)?;
+        self.offsets(topic).map(drop)
+    }
+
     /// Deletes a topic.
     ///
     /// # Errors

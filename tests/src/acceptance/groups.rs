@@ -2,7 +2,6 @@
 //! back.
 
 mod failover;
-mod sync;
 mod whose;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kafka_client::{Client, ConnectionConfig, OffsetToCommit, TopicPartition};
 use xtask::kafka::{KafkaCluster, Options, Release};
 
-use self::sync::{Sync, eventually};
+use super::running::{Sync, eventually};
 use crate::java::{Dataset, Isolation, Oracle, Partition, Record};
 
 /// Groups, each with an offset in every partition of both topics.

@@ -1,54 +1,12 @@
 //! Every shape of record that a topic can hold arrives equal.
 
-use xtask::kafka::{KafkaCluster, Options, Release};
+use xtask::kafka::Release;
 
+use super::pair::Pair;
 use super::sync_once;
-use crate::java::{Dataset, Isolation, Oracle, compare};
-use crate::segments;
+use crate::java::{Dataset, Isolation};
 
 const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
-
-/// Two clusters with their judges.
-struct Pair {
-    source: KafkaCluster,
-    target: KafkaCluster,
-    from: Oracle,
-    to: Oracle,
-}
-
-impl Pair {
-    fn start(source: Release, target: Release) -> Self {
-        let source = KafkaCluster::start(source, Options::default()).unwrap();
-        let target = KafkaCluster::start(target, Options::default()).unwrap();
-        let from = Oracle::for_cluster(&source).unwrap();
-        let to = Oracle::for_cluster(&target).unwrap();
-        Self { source, target, from, to }
-    }
-
-    #[track_caller]
-    fn equal(&self, topic: &str) -> u64 {
-        let partitions = compare(&self.from, topic, &self.to, topic).unwrap();
-        partitions.iter().map(|partition| partition.count).sum()
-    }
-
-    /// The batches of both logs are the same, payload bytes included: they passed as they were.
-    #[track_caller]
-    fn untouched(&self, topic: &str, partitions: i32) {
-        for partition in 0..partitions {
-            let content = |cluster: &KafkaCluster| -> Vec<_> {
-                let batches =
-                    segments::batches(cluster.broker(0).data_directory(), topic, partition)
-                        .unwrap();
-                batches
-                    .iter()
-                    .filter(|batch| !batch.is_control())
-                    .map(segments::StoredBatch::content)
-                    .collect()
-            };
-            assert_eq!(content(&self.source), content(&self.target), "{topic}-{partition}");
-        }
-    }
-}
 
 #[test]
 fn every_shape_arrives_equal_and_untouched() {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use xtask::kafka::{KafkaCluster, Options, Release};
 
-use super::sync::Sync;
+use crate::acceptance::running::Sync;
 use crate::java::{Dataset, Oracle};
 
 /// Partitions of the topic.

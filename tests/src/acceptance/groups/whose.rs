@@ -3,8 +3,8 @@
 use kafka_client::{Client, OffsetToCommit, TopicPartition};
 use xtask::kafka::{KafkaCluster, Options, Release};
 
-use super::sync::{Sync, eventually};
 use super::{client, runtime};
+use crate::acceptance::running::{Sync, eventually};
 use crate::java::{Dataset, Oracle};
 
 struct Side {

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::acceptance::kferry;
+use super::kferry;
+use super::pair::{Pair, task_name};
 
 /// Asks again and again, for this many seconds at most, until the answer is yes.
 pub(super) fn eventually(seconds: u64, mut ask: impl FnMut() -> bool) -> bool {
@@ -25,7 +26,7 @@ pub(super) fn eventually(seconds: u64, mut ask: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// A sync of everything, groups included.
+/// A sync at work.
 pub(super) struct Sync {
     process: Child,
     lines: Arc<Mutex<Vec<Value>>>,
@@ -33,10 +34,24 @@ pub(super) struct Sync {
 }
 
 impl Sync {
+    /// Of everything, groups included.
     pub(super) fn start(source: &str, target: &str, state: &Path, more: &[&str]) -> Self {
+        let offsets = ["--sync", "metadata_data_offsets"];
+        Self::spawn(source, target, state, &[&offsets, more].concat())
+    }
+
+    /// Of a pair's one topic: the task that [`Pair::run`] has for it.
+    pub(super) fn of(pair: &Pair, topic: &str, state: &Path, more: &[&str]) -> Self {
+        let (source, target) = (pair.source.bootstrap(), pair.target.bootstrap());
+        let name = task_name(topic);
+        let scope = ["--topics", topic, "--name", &name];
+        Self::spawn(&source, &target, state, &[&scope, more].concat())
+    }
+
+    fn spawn(source: &str, target: &str, state: &Path, more: &[&str]) -> Self {
         let state = state.to_str().unwrap();
         let mut arguments = vec!["sync", "--source", source, "--target", target, "--state", state];
-        arguments.extend(["--sync", "metadata_data_offsets", "--output", "json"]);
+        arguments.extend(["--output", "json"]);
         arguments.extend(more);
         let mut process = kferry(&arguments).stderr(Stdio::inherit()).spawn().unwrap();
         let output = process.stdout.take().unwrap();
@@ -78,9 +93,23 @@ impl Sync {
     /// Ends it as Ctrl-C does.
     #[track_caller]
     pub(super) fn stop(self) -> Vec<Value> {
+        self.interrupt();
+        self.finish()
+    }
+
+    /// The same, whatever it ends with: stopped partitions are no success.
+    #[track_caller]
+    pub(super) fn stop_any(mut self) -> Vec<Value> {
+        self.interrupt();
+        self.process.wait().unwrap();
+        self.reader.join().unwrap();
+        let lines = self.lines.lock().unwrap();
+        lines.clone()
+    }
+
+    fn interrupt(&self) {
         let id = self.process.id().to_string();
         let sent = std::process::Command::new("kill").args(["-INT", &id]).status().unwrap();
         assert!(sent.success());
-        self.finish()
     }
 }
