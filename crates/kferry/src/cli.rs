@@ -200,8 +200,8 @@ pub(crate) struct SyncArgs {
     #[arg(long, value_name = "stop|continue", default_value = "continue")]
     pub(crate) on_retention: LossPolicy,
     /// Copied records that the source has lost since (unclean election): stop their partition, or name them, keep them on
-    /// the target and go on with what the source has in their place. Caution: continue can leave out records written right
-    /// after the loss when leaders changed twice meanwhile, or on sources before 2.8
+    /// the target and go on with what the source has in their place. Caution: with continue the target keeps
+    /// records that the source has not, and its readers see those and what the source has in their place
     #[arg(long, value_name = "stop|continue", default_value = "stop")]
     pub(crate) on_truncation: LossPolicy,
     /// A source topic that was deleted and created again: stop its copy, or let the new records follow on the same target

@@ -10,8 +10,9 @@ use crate::java::{Dataset, Record};
 
 const CONTINUE: [&str; 2] = ["--on-truncation", "continue"];
 
-/// Shorter after the loss; grown again with other records; copied while it happens, with either policy.
-const TOPICS: [&str; 4] = ["shorter", "grown", "live", "halted"];
+/// Shorter after the loss; grown again with other records; copied while it happens, with either policy; copied again in
+/// between.
+const TOPICS: [&str; 5] = ["shorter", "grown", "live", "halted", "zigzag"];
 
 fn start(release: Release) -> Pair {
     let brokers = if release.is_kraft() { 3 } else { 2 };
@@ -87,10 +88,26 @@ fn while_copying(pair: &Pair, live: Sync, halted: Sync, before: [&[Record]; 2]) 
     pair.target_has("halted", before[1]);
 }
 
+/// Copied to 100 from the first leader and to 110 from the second; then the first one leads again, with 100 records of its own
+/// behind 100. Where the two logs part is known only from the epochs of what was copied.
+fn two_elections(pair: &Pair, state: &tempfile::TempDir) {
+    pair.source.broker(1).kill().unwrap();
+    pair.source.broker(0).restart().unwrap();
+    ends_at(pair, "zigzag", 200);
+    let before = Pair::records(&pair.to, "zigzag");
+    let run = pair.run("zigzag", state.path(), &[]);
+    lost(run.only("truncated"), 100..110);
+    pair.target_has("zigzag", &before);
+    let run = pair.run("zigzag", state.path(), &CONTINUE).succeeded();
+    lost(run.only("truncated"), 100..110);
+    pair.target_has("zigzag", &joined(pair, "zigzag", &before, 100));
+}
+
 fn truncation(release: Release) {
     let pair = start(release);
-    let states: [tempfile::TempDir; 4] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
-    let [shorter, grown, live, halted] = &states;
+    let states: [tempfile::TempDir; 5] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    let [shorter, grown, live, halted, zigzag] = &states;
+    pair.run("zigzag", zigzag.path(), &[]).succeeded();
     let live = Sync::of(&pair, "live", live.path(), &CONTINUE);
     let halted = Sync::of(&pair, "halted", halted.path(), &[]);
     copied(&live, 100);
@@ -115,6 +132,10 @@ fn truncation(release: Release) {
     while_copying(&pair, live, halted, [&before[2], &before[3]]);
     a_shorter_log(&pair, shorter, &before[0]);
     a_log_that_grew_again(&pair, grown, &before[1]);
+
+    produce(&pair, "zigzag", 4_000, 10);
+    pair.run("zigzag", zigzag.path(), &[]).succeeded();
+    two_elections(&pair, zigzag);
 }
 
 #[test]
