@@ -80,11 +80,13 @@ pub enum Bug {
     GroupNotJournaled,
     /// Batches follow each other although the target may have forgotten their producer (P3).
     TrustMemory,
+    /// With the number of target partitions it changes where a source partition goes.
+    MovePartitions,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::SkipBatch,
         Self::SwapBatches,
         Self::ReusePayload,
@@ -123,6 +125,7 @@ impl Bug {
         Self::GroupEndIsFinal,
         Self::GroupNotJournaled,
         Self::TrustMemory,
+        Self::MovePartitions,
     ];
 }
 

@@ -267,7 +267,12 @@ impl Running {
         for topic in topics {
             let source_count = i32::try_from(topic.source.partitions.len()).unwrap_or(i32::MAX);
             let target_count = topic.target_partitions;
-            let is_fan_in = !self.task.spec.same_partition && source_count > target_count;
+            let is_moved = |partition: i32| {
+                let lane = self.lane_of(&topic.source.name, partition, &topic.target_name);
+                lane.is_some_and(|lane| lane.target_partition != partition)
+            };
+            let is_fan_in = !self.task.spec.same_partition
+                && (source_count > target_count || (0..source_count).any(is_moved));
             let target_topic = topic.target_name.clone();
             let route = TopicRoute { target_topic, source_count, target_count, is_fan_in };
             self.routes.set_topic(&topic.source.name, route);

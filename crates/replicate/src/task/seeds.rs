@@ -197,6 +197,27 @@ impl Running {
         }
     }
 
+    /// The lane of a source partition, taken up or journaled.
+    pub(super) fn lane_of(
+        &self,
+        topic: &str,
+        partition: i32,
+        target_topic: &str,
+    ) -> Option<&LaneKey> {
+        let first = LaneKey {
+            source_topic: topic.to_owned(),
+            source_partition: partition,
+            target_topic: target_topic.to_owned(),
+            target_partition: i32::MIN,
+        };
+        let last = LaneKey { target_partition: i32::MAX, ..first.clone() };
+        if has(Bug::MovePartitions) {
+            return None;
+        }
+        let taken_up = self.known.range(first.clone()..=last.clone()).next();
+        taken_up.or_else(|| self.journaled.range(first..=last).next().map(|(key, _)| key))
+    }
+
     fn candidates(&self, topics: Vec<SyncedTopic>) -> Vec<Candidate> {
         let mut candidates = Vec::new();
         for topic in topics {
@@ -206,7 +227,12 @@ impl Running {
                 let target_partition = if self.task.spec.same_partition {
                     source_partition
                 } else {
-                    source_partition.rem_euclid(topic.target_partitions.max(1))
+                    // A partition stays where its copy began, also when the target topic has grown since.
+                    self.lane_of(&topic.source.name, source_partition, &topic.target_name)
+                        .map_or_else(
+                            || source_partition.rem_euclid(topic.target_partitions.max(1)),
+                            |known| known.target_partition,
+                        )
                 };
                 let key = LaneKey {
                     source_topic: topic.source.name.clone(),

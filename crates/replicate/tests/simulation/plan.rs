@@ -114,6 +114,8 @@ impl Plan {
         // A journal that was set back has forgotten what it wrote to groups.
         let sets_back =
             !has_groups && random.u8(0..12) == 0 && spec.start == StartPosition::Earliest;
+        // Groups stay where they are when source partitions share one of the target.
+        spec.same_partition = has_groups || sets_back || random.u8(0..4) > 0;
         Self {
             topics,
             spec,

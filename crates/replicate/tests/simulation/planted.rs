@@ -5,7 +5,7 @@ use forward::planted::{Bug, plant};
 use crate::world;
 
 /// Seeds that are tried for one bug.
-const SEEDS_MAX: u64 = 400;
+const SEEDS_MAX: u64 = 1_000;
 
 /// `SIM_BUG` names the only ones that are planted, by a part of their names.
 fn is_wanted(only: Option<&str>, bug: Bug) -> bool {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use kafka_sim::Cluster;
+use kafka_sim::{Cluster, Operation, Resource};
 use kafka_wire::record::Record;
 use replicate::journal::{Journal as _, LaneRecord, MapQuery};
 use replicate::progress::{LaneState, Progress};
@@ -206,6 +206,10 @@ impl World {
 
     /// A new topic, or new partitions of an old one.
     fn grow(&mut self) {
+        if !self.plan.spec.same_partition && self.random.bool() {
+            self.trace.line(|| "the target's topics may be given more partitions".to_owned());
+            self.target.allow_all();
+        }
         if self.topics.len() < 4 && self.random.bool() {
             let topic = TopicPlan::draw(&mut self.random, self.topics.len());
             self.add_topic(topic);
@@ -227,6 +231,9 @@ impl World {
             return;
         }
         self.trace.line(|| format!("source topic {topic:?}"));
+        if !self.plan.spec.same_partition && self.random.u8(0..4) > 0 {
+            self.add_narrow_target(&topic);
+        }
         if topic.is_compacted {
             self.workload.history.compacted.insert(topic.name.clone());
         }
@@ -235,6 +242,20 @@ impl World {
             self.workload.history.source.entry((topic.name.clone(), partition)).or_default();
         }
         self.topics.push(topic);
+    }
+
+    /// The target has the topic already, with fewer partitions, and mostly may not be given more.
+    fn add_narrow_target(&mut self, topic: &TopicPlan) {
+        let count = self.random.usize(1..=topic.partitions);
+        // The copy keeps the times of records, whatever the source does.
+        let configs = TopicPlan { is_stamped: false, ..topic.clone() };
+        if self.target.create_topic(&topic.name, count, &configs.configs()).is_ok() {
+            self.trace.line(|| format!("target topic {} of {count} partitions", topic.name));
+            if self.random.u8(0..4) > 0 {
+                let resource = Resource::Topic(topic.name.clone());
+                self.target.deny("ANONYMOUS", Operation::Alter, resource);
+            }
+        }
     }
 
     fn note_late(&mut self, topic: &str, partition: i32) {
