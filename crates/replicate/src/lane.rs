@@ -148,6 +148,8 @@ pub(crate) struct Lane {
     position: SourceOffset,
     /// The leader epochs of what was read, up to `position`.
     source_epochs: SourceEpochs,
+    /// The tail moved the position behind what the journal knew, and nothing was read since: an older journal may lack the epochs.
+    is_epoch_doubtful: bool,
     next_ordinal: Ordinal,
     runs: Runs,
     map: OffsetMap,
@@ -220,6 +222,7 @@ impl Lane {
             must_check,
             position: acked.source_next,
             source_epochs,
+            is_epoch_doubtful: false,
             next_ordinal: acked.ordinal,
             runs,
             map: OffsetMap::resume(
@@ -296,6 +299,11 @@ impl Lane {
 
     pub(crate) fn source_epochs(&self) -> &SourceEpochs {
         &self.source_epochs
+    }
+
+    /// Whether the last known epoch may not be that of what was copied last.
+    pub(crate) fn is_epoch_doubtful(&self) -> bool {
+        self.is_epoch_doubtful
     }
 
     /// The youngest segments of the offset map, in order.

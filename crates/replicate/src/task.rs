@@ -151,6 +151,13 @@ impl Running {
         let claim = task.journal.claim(identity).await?;
         let journaled = task.journal.load_lanes().await?;
         let map_starts = seeds::load_map_starts(task.journal.as_ref()).await?;
+        let routes = Arc::<Routes>::default();
+        // Where several source partitions share one, offsets are nobody's (BF-37).
+        if task.spec.same_partition {
+            for known in task.journal.load_topics().await? {
+                routes.remember_topic(&known.source_topic, &known.target_topic);
+            }
+        }
         (task.sink)(Event::TaskStarted {
             task: task.spec.name.clone(),
             source_cluster: source.cluster_id.clone(),
@@ -188,7 +195,7 @@ impl Running {
             lanes: Vec::new(),
             known: BTreeSet::new(),
             workers: Vec::new(),
-            routes: Arc::default(),
+            routes,
             board: Arc::default(),
             last_call: None,
             map_starts,

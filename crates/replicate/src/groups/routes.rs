@@ -57,6 +57,7 @@ impl LaneRoute {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Snapshot {
     topics: BTreeMap<String, TopicRoute>,
+    /// Source topics by target topic, those included that travelled before and cannot now.
     by_target: BTreeMap<String, String>,
     lanes: BTreeMap<TopicPartition, LaneRoute>,
     workers: Vec<mpsc::UnboundedSender<Command>>,
@@ -79,6 +80,13 @@ impl Routes {
         self.change(|routes| {
             routes.by_target.insert(route.target_topic.clone(), topic.to_owned());
             routes.topics.insert(topic.to_owned(), route);
+        });
+    }
+
+    /// A topic travelled before. Should it not travel now, what others do to its offsets still counts.
+    pub(crate) fn remember_topic(&self, topic: &str, target_topic: &str) {
+        self.change(|routes| {
+            routes.by_target.insert(target_topic.to_owned(), topic.to_owned());
         });
     }
 
@@ -132,12 +140,14 @@ impl Snapshot {
             .then(|| TopicPartition::new(route.target_topic.clone(), partition))
     }
 
-    /// The only source partition that goes to this one; none out of scope and where several do.
+    /// The only source partition that goes to this one, or went there; none out of scope and where several do.
     pub(super) fn source_of(&self, target: &TopicPartition) -> Option<TopicPartition> {
         let topic = self.by_target.get(&target.topic)?;
-        let route = self.topics.get(topic)?;
-        (!route.is_fan_in && target.partition < route.source_count)
-            .then(|| TopicPartition::new(topic.clone(), target.partition))
+        let is_only = self
+            .topics
+            .get(topic)
+            .is_none_or(|route| !route.is_fan_in && target.partition < route.source_count);
+        is_only.then(|| TopicPartition::new(topic.clone(), target.partition))
     }
 
     /// Asks the workers. No answer where a lane is unknown or its worker is gone.

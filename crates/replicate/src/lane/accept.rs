@@ -120,6 +120,7 @@ impl Lane {
         }
         let mut is_new_epoch = false;
         if next > self.position {
+            self.is_epoch_doubtful = false;
             is_new_epoch = self.source_epochs.note(leader_epoch, self.position.max(offset));
             self.position = next;
         }

@@ -233,6 +233,7 @@ impl Lane {
             self.acked.source_next =
                 self.runs.next_source_after(last).ok_or(RecoverFault::UnknownRun(last))?;
             self.position = self.acked.source_next.max(self.position);
+            self.is_epoch_doubtful = true;
         }
         self.source_epochs.truncate(self.position);
         self.runs.truncate(next);

@@ -84,6 +84,10 @@ impl Worker {
         if let Sign::Diverged(end) = sign {
             latest = latest.min(SourceOffset(end));
         }
+        if lane.is_epoch_doubtful() {
+            // A journal that was set back names an older epoch, and the source says where that one ended.
+            latest = last.min(position);
+        }
         // Epochs of a topic that may be another one prove nothing.
         let is_certain = parted.is_certain && latest == parted.cut && topic_id.is_some();
         if is_certain && latest == position {
@@ -111,11 +115,14 @@ impl Worker {
         let ctx = &self.ctx;
         let (source, target, journal) =
             (ctx.source.clone(), ctx.target.clone(), Arc::clone(&ctx.journal));
-        let comparison = Comparison::of(lane, source.clone(), target, journal);
-        let topic = lane.key.source_topic.clone();
+        let comparison = Comparison::of(lane, source.clone(), target.clone(), journal);
+        let named = |topic: &String| TopicQuery::Named(vec![topic.clone()]);
+        let (here, there) = (named(&lane.key.source_topic), named(&lane.key.target_topic));
         self.start(async move {
             let result = async {
-                source.refresh_metadata(TopicQuery::Named(vec![topic])).await?;
+                // Leaders that are a minute old may have moved.
+                source.refresh_metadata(here).await?;
+                target.refresh_metadata(there).await?;
                 comparison.cut(latest).await
             };
             let result = result.await;
