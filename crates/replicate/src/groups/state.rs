@@ -201,7 +201,11 @@ impl Group {
                 && resolved.source.offset == committed.offset
             {
                 resolved.source.metadata.clone_from(&committed.metadata);
+                // Nobody asks for its place again.
+                seen.state = if resolved.is_record { GroupState::Synced } else { seen.state };
             }
+            // A commit that waits for its records and was taken back must not come after what took it back.
+            seen.held = seen.held.take().filter(|held| held.offset <= committed.offset);
             if committed.offset < 0 {
                 (seen.resolved, seen.held) = (None, None);
             }

@@ -255,13 +255,14 @@ impl Lane {
     /// At a clean end: forgets what was read and never sent. True when the lane is settled: nothing is
     /// on the target that the journal does not know.
     pub(crate) fn close(&mut self) -> bool {
-        let is_settled =
-            self.unanswered == 0 && self.in_flight.is_empty() && self.phase != Phase::Settling;
+        // In other phases what waits may be on the target: the next start needs its runs.
+        let is_certain = self.phase == Phase::Running || !self.is_dirty;
+        let is_settled = is_certain && self.unanswered == 0 && self.in_flight.is_empty();
         if is_settled {
             self.ready.clear();
             self.buffered_bytes = 0;
             self.runs.truncate(self.acked.ordinal);
         }
-        is_settled && (self.phase == Phase::Running || !self.is_dirty)
+        is_settled
     }
 }

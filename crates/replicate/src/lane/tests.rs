@@ -343,3 +343,18 @@ async fn what_was_only_planned_is_planned_anew() {
     lane.accept(batch_of(&[4, 5]), &mut AbortedFilter::new([]), &lease).unwrap();
     assert_eq!(lane.runs().source_of(Ordinal(0)), Some(SourceOffset(4)));
 }
+
+/// The end comes while a lane waits to ask the target, which has what was sent: its place on the source stays known.
+#[tokio::test]
+async fn an_end_while_the_lane_waits_keeps_the_runs() {
+    let lease = lease().await;
+    let mut world = World::new(0, Arc::clone(&lease));
+    world.lane.accept(batch_of(&[3, 4]), &mut AbortedFilter::new([]), &lease).unwrap();
+    world.open();
+    world.journal();
+    world.lane.next_batch().unwrap();
+    world.lane.interrupt();
+    assert!(world.lane.try_settle());
+    assert!(!world.lane.close());
+    assert_eq!(world.lane.record(false).runs.source_of(Ordinal(0)), Some(SourceOffset(3)));
+}

@@ -190,3 +190,22 @@ fn a_fast_group_is_followed_at_the_pace_of_the_copy() {
         [(None, held), (Some(10), held), (Some(20), held), (Some(30), GroupState::Synced)];
     assert_eq!(commits, expected);
 }
+
+/// The source went on to 28, back to where the target stands, and on to 58: 28 was taken back and is not followed.
+#[test]
+fn a_commit_that_was_taken_back_while_it_waited_is_not_followed() {
+    let mut group = Group::default();
+    let nothing = std::collections::BTreeSet::new();
+    let mut step = |offset: i64, current: Answer, held: Option<Answer>| {
+        group.see([(at(0), committed(offset))].into(), &nothing);
+        let seen = group.seen.get_mut(&at(0)).unwrap();
+        let held = seen.held.is_some().then_some(held).flatten();
+        seen.settle(current, held);
+        (seen.resolved.as_ref().map(|resolved| resolved.target), seen.state)
+    };
+    let found = |target| Answer::At { target, is_record: true };
+    assert_eq!(step(3, found(3), None), (Some(3), GroupState::Synced));
+    assert_eq!(step(28, Answer::Beyond, None), (Some(3), GroupState::Held));
+    assert_eq!(step(3, Answer::Unanswered, Some(Answer::Beyond)), (Some(3), GroupState::Synced));
+    assert_eq!(step(58, Answer::Beyond, Some(found(29))), (Some(3), GroupState::Held));
+}
