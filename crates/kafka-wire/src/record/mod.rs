@@ -15,6 +15,7 @@ mod encode;
 mod error;
 mod header;
 pub mod legacy;
+mod merge;
 mod varint;
 mod walk;
 
@@ -27,6 +28,7 @@ pub use self::{
     error::{BatchError, EncodeFault, RecordFault, WrapperFault},
     header::{Attributes, BatchHeader, CRC_START},
     legacy::LegacyBatch,
+    merge::BatchMerger,
     walk::RecordWalker,
 };
 
