@@ -174,9 +174,6 @@ pub(crate) struct Lane {
     acked_ms: i64,
     /// The target remembers a producer for so long after the time of its newest record.
     memory_ms: i64,
-    /// Requests from before the last fence may still live.
-    holds_old: bool,
-    hold_count: u64,
     acked: LaneProgress,
     /// What `acked` was when the journal last heard of it.
     journaled: LaneProgress,
@@ -247,8 +244,6 @@ impl Lane {
             is_proven: false,
             acked_ms: i64::MIN,
             memory_ms: remembered::DEFAULT_MS,
-            holds_old: false,
-            hold_count: 0,
             acked,
             journaled: acked,
         }
@@ -375,7 +370,6 @@ impl Lane {
     pub(crate) fn can_send(&self) -> bool {
         let Some(front) = self.ready.front() else { return false };
         self.phase == Phase::Running
-            && !self.must_hold(front)
             && (self.barriers.iter().all(|(_, ordinal)| front.end() <= *ordinal)
                 || has(Bug::ForgetBarrier))
             && (self.in_flight.is_empty()

@@ -48,7 +48,7 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a request of a dead connection may still be appended, where no fence is allowed. P2 saw 270 ms
 /// on loopback; a paused broker adds its pause.
-pub(crate) const HOLD: Duration = Duration::from_secs(30);
+const HOLD: Duration = Duration::from_secs(30);
 
 /// What a lane knows when the target is asked.
 #[derive(Debug)]

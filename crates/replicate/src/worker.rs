@@ -139,10 +139,6 @@ enum Done {
         lane: LaneId,
         result: Result<Opened, OpenError>,
     },
-    Held {
-        lane: LaneId,
-        hold: u64,
-    },
     Rested {
         lane: LaneId,
     },
@@ -283,10 +279,6 @@ impl Worker {
             Done::Produced { broker, ended } => self.produced(broker, ended),
             Done::Opened { lane, result } => self.opened(lane, result),
             Done::Rested { lane } => self.open(lane),
-            Done::Held { lane, hold } => {
-                self.lanes[lane].release_old_batches(hold);
-                self.enqueue(lane);
-            }
             Done::MayRead { lane } => self.may_read(lane),
             Done::Bounds { lane, sign, result } => self.bounds(lane, sign, result),
             Done::Compared { lane, latest, end, sign, result } => {

@@ -20,32 +20,10 @@ impl Lane {
 
     /// Whether the target still knows the producer by what was acknowledged last, and will by all that is under way.
     pub(super) fn is_remembered(&self) -> bool {
-        let oldest = self.oldest_remembered_ms();
-        let is_young = |outgoing: &Outgoing| outgoing.batch.header.max_timestamp >= oldest;
-        (self.acked_ms >= oldest && self.in_flight.iter().all(is_young)) || has(Bug::TrustMemory)
-    }
-
-    /// The lane was fenced, and requests from before may still live: batches that would make the target forget the fence wait.
-    /// Names this wait.
-    pub(crate) fn hold_old_batches(&mut self) -> u64 {
-        self.hold_count += 1;
-        self.holds_old = true;
-        self.hold_count
-    }
-
-    /// The wait `hold` is over.
-    pub(crate) fn release_old_batches(&mut self, hold: u64) {
-        self.holds_old &= self.hold_count != hold;
-    }
-
-    /// Whether `outgoing` must wait for requests of an earlier connection to die.
-    pub(super) fn must_hold(&self, outgoing: &Outgoing) -> bool {
-        self.holds_old && outgoing.batch.header.max_timestamp < self.oldest_remembered_ms()
-    }
-
-    fn oldest_remembered_ms(&self) -> i64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-        now_ms.saturating_sub(self.memory_ms)
+        let oldest = now_ms.saturating_sub(self.memory_ms);
+        let is_young = |outgoing: &Outgoing| outgoing.batch.header.max_timestamp >= oldest;
+        (self.acked_ms >= oldest && self.in_flight.iter().all(is_young)) || has(Bug::TrustMemory)
     }
 }

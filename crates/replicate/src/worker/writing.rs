@@ -14,7 +14,7 @@ use super::denials::End;
 use super::{Done, LaneId, Worker, backoff};
 use crate::event::Event;
 use crate::lane::{Phase, Recovered};
-use crate::recover::{Fence, HOLD, OpenError, Opened, Standing};
+use crate::recover::{Fence, OpenError, Opened, Standing};
 use crate::spec::UnknownTarget;
 
 /// Requests under way per connection. The broker works on one at a time (P11); the others hide the way.
@@ -441,7 +441,7 @@ impl Worker {
         let before = lane.acked();
         match lane.recovered(recovered) {
             Ok(()) => {
-                let lane = &self.lanes[id];
+                let (lane, after) = (&self.lanes[id], self.lanes[id].acked());
                 let (task, topic) = (self.ctx.task.clone(), lane.key.source_topic.clone());
                 let partition = lane.key.source_partition;
                 if fence == Fence::Hold {
@@ -454,10 +454,6 @@ impl Worker {
                     });
                 }
                 if was_dirty {
-                    if matches!(fence, Fence::Marker(_)) {
-                        self.hold_old_batches(id);
-                    }
-                    let (lane, after) = (&self.lanes[id], self.lanes[id].acked());
                     lane.status.recovered();
                     self.emit(Event::LaneRecovered {
                         task,
@@ -478,17 +474,6 @@ impl Worker {
                 "somebody else wrote under this lane's producer, or the state directory is not the one of this target",
             ),
         }
-    }
-}
-
-impl Worker {
-    /// The target forgets a fence by the next old record (P3). Until requests from before it are dead such records wait.
-    fn hold_old_batches(&mut self, id: LaneId) {
-        let hold = self.lanes[id].hold_old_batches();
-        self.start(async move {
-            sleep(HOLD).await;
-            Done::Held { lane: id, hold }
-        });
     }
 }
 
