@@ -58,12 +58,11 @@ impl SourceBroker {
     /// Its lanes whose copy is to be compared with the source before they are read on.
     fn unsure(&self, lanes: &mut [Lane]) -> Vec<LaneId> {
         let tells = self.tells_of_losses();
-        let mut unsure = self.lanes.iter().copied().collect::<Vec<_>>();
-        unsure.retain(|id| {
+        let is_unsure = |id: &LaneId| {
             let lane = &mut lanes[*id];
             lane.wants_data(LANE_BUFFER_BYTES_MAX) && lane.needs_comparison(tells)
-        });
-        unsure
+        };
+        self.lanes.iter().copied().filter(is_unsure).collect()
     }
 }
 
