@@ -7,6 +7,7 @@ mod call;
 mod driver;
 mod open;
 mod produce;
+mod receive;
 
 use std::{
     future::Future,
@@ -29,8 +30,8 @@ use tokio::{
     time::Instant,
 };
 
-pub(crate) use self::open::open;
 pub use self::{call::CallOptions, produce::ProduceAck};
+pub(crate) use self::{open::open, receive::FramePool};
 use crate::{ClientError, ClientLimits, address::BrokerAddress};
 
 /// How a request ended: its response frame, or why there is none.

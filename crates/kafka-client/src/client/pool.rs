@@ -11,7 +11,7 @@ use super::retry::Backoff;
 use crate::{
     BrokerAddress, ClientError, ConnectionConfig,
     connect::Connector,
-    connection::{BrokerConnection, open},
+    connection::{BrokerConnection, FramePool, open},
 };
 
 /// The id under which the connection to a bootstrap address is kept.
@@ -22,6 +22,8 @@ const BOOTSTRAP: i32 = -1;
 pub(super) struct Pool {
     connector: Arc<dyn Connector>,
     slots: Mutex<BTreeMap<i32, Arc<Slot>>>,
+    /// Receive buffers of all connections.
+    frames: Arc<FramePool>,
 }
 
 /// What is known about the way to one broker.
@@ -42,7 +44,7 @@ struct Failures {
 
 impl Pool {
     pub(super) fn new(connector: Arc<dyn Connector>) -> Self {
-        Self { connector, slots: Mutex::default() }
+        Self { connector, slots: Mutex::default(), frames: Arc::default() }
     }
 
     /// The shared connection to a broker; waits out the pause after a failure.
@@ -75,7 +77,7 @@ impl Pool {
         let slot = self.slot(broker_id);
         // Waits its turn after a failure, but does not hold up others while it connects.
         slot.attempt.lock().await.wait().await;
-        let opened = open(&*self.connector, config, address, broker_id).await;
+        let opened = open(&*self.connector, config, address, broker_id, &self.frames).await;
         if opened.is_err() {
             slot.attempt.lock().await.note(config);
         }
@@ -97,7 +99,7 @@ impl Pool {
         fastrand::shuffle(&mut addresses);
         let mut last = None;
         for address in addresses {
-            match open(&*self.connector, config, address, BOOTSTRAP).await {
+            match open(&*self.connector, config, address, BOOTSTRAP, &self.frames).await {
                 Ok(connection) => {
                     failures.clear();
                     slot.put(connection.clone());
@@ -135,7 +137,7 @@ impl Pool {
         address: &BrokerAddress,
     ) -> Result<BrokerConnection, ClientError> {
         failures.wait().await;
-        let opened = open(&*self.connector, config, address, broker_id).await;
+        let opened = open(&*self.connector, config, address, broker_id, &self.frames).await;
         if opened.is_ok() {
             failures.clear();
         } else {

@@ -7,7 +7,7 @@ use std::{
     collections::{HashMap, VecDeque},
     future::Future,
     io::{self, IoSlice},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -16,22 +16,19 @@ use std::{
     time::Instant as StdInstant,
 };
 
-use bytes::{Buf, Bytes, BytesMut};
-use kafka_wire::{
-    connection::{Connection, ConnectionError, Event},
-    frame::{bytes_wanted, next_frame},
-};
+use bytes::{Buf, Bytes};
+use kafka_wire::connection::{Connection, ConnectionError, Event};
 use tokio::{
-    io::AsyncReadExt,
     sync::{mpsc, oneshot},
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Command, Reply};
+use super::{
+    Command, Reply,
+    receive::{FramePool, Receiver},
+};
 use crate::connect::{Stream, TlsFailure, verify::failure_of};
 
-/// What is read while the size of the next frame is unknown; this much of a large frame is copied once.
-const READ_BYTES: usize = 4096;
 /// Pieces given to one vectored write.
 const WRITE_PIECES: usize = 64;
 /// Bytes taken from the machine before they are written: what lies beyond counts as not sent.
@@ -48,7 +45,7 @@ pub(super) struct Driver {
     replies: HashMap<u64, oneshot::Sender<Reply>>,
     waiting: Arc<AtomicUsize>,
     closed: Arc<AtomicBool>,
-    input: BytesMut,
+    input: Receiver,
     output: VecDeque<Bytes>,
     output_bytes: usize,
     flush: bool,
@@ -68,6 +65,7 @@ impl Driver {
         waiting: Arc<AtomicUsize>,
         closed: Arc<AtomicBool>,
         has_identity: bool,
+        frames: Arc<FramePool>,
     ) -> Self {
         Self {
             stream,
@@ -77,7 +75,7 @@ impl Driver {
             replies: HashMap::new(),
             waiting,
             closed,
-            input: BytesMut::new(),
+            input: Receiver::new(frames),
             output: VecDeque::new(),
             output_bytes: 0,
             flush: false,
@@ -250,8 +248,8 @@ impl Driver {
         if self.machine.is_closed() {
             return false;
         }
-        self.make_room();
-        let read = pin!(self.stream.read_buf(&mut self.input)).poll(cx);
+        let limits = self.machine.frame_limits();
+        let read = self.input.poll_read(&mut *self.stream, &limits, cx);
         match read {
             Poll::Pending => match self.write_error.take() {
                 Some(error) => self.transport_closed(Some(&error)),
@@ -267,27 +265,12 @@ impl Driver {
         true
     }
 
-    /// Room for exactly what the frame under way still needs: a large frame gets a buffer of its own.
-    fn make_room(&mut self) {
-        let wanted = bytes_wanted(&self.input, &self.machine.frame_limits()).unwrap_or(0).max(1);
-        let spare = self.input.capacity() - self.input.len();
-        if spare >= wanted {
-            return;
-        }
-        let mut larger = BytesMut::with_capacity(self.input.len() + wanted.max(READ_BYTES));
-        larger.extend_from_slice(&self.input);
-        self.input = larger;
-    }
-
     fn take_frames(&mut self) {
         while !self.machine.is_closed() {
-            match next_frame(&mut self.input, &self.machine.frame_limits()) {
+            match self.input.next_frame(&self.machine.frame_limits()) {
                 Ok(Some(frame)) => self.machine.handle_input(frame, now()),
                 Ok(None) => return,
-                Err(error) => {
-                    let first = self.input.chunk();
-                    self.machine.handle_bad_frame(error, &first[..first.len().min(16)]);
-                }
+                Err(error) => self.machine.handle_bad_frame(error, self.input.first_bytes()),
             }
         }
     }

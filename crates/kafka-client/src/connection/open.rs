@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{BrokerConnection, Shared, driver::Driver};
+use super::{BrokerConnection, Shared, driver::Driver, receive::FramePool};
 use crate::{
     ClientError,
     address::BrokerAddress,
@@ -25,6 +25,7 @@ pub(crate) async fn open(
     config: &ConnectionConfig,
     address: &BrokerAddress,
     broker_id: i32,
+    frames: &Arc<FramePool>,
 ) -> Result<BrokerConnection, ClientError> {
     let limits = &config.limits;
     let deadline = Instant::now() + limits.connect_timeout;
@@ -58,6 +59,7 @@ pub(crate) async fn open(
         Arc::clone(&waiting),
         Arc::clone(&closed),
         has_identity,
+        Arc::clone(frames),
     );
     if let Err(error) = driver.make_ready().await {
         let address = address.clone();

@@ -104,7 +104,7 @@ async fn walk(
         way_passed(&mut way, StepKind::Tls, tls_detail(config), started.elapsed());
     }
     let started = Instant::now();
-    match connection::open(&**connector, config, address, -1).await {
+    match connection::open(&**connector, config, address, -1, &Arc::default()).await {
         Ok(connection) => {
             if let Some(credentials) = &config.sasl {
                 let detail = format!("{} as {}", credentials.mechanism, credentials.username);

@@ -37,7 +37,8 @@ pub(super) async fn other_side_of_tls(
     let mut plain = ConnectionConfig::new(vec![address.clone()]);
     plain.limits.connect_timeout = PATIENCE.min(config.limits.connect_timeout);
     let connector: Arc<dyn Connector> = Arc::new(TcpConnector::new());
-    let connection = connection::open(&*connector, &plain, address, -1).await.ok()?;
+    let connection =
+        connection::open(&*connector, &plain, address, -1, &Arc::default()).await.ok()?;
     connection.close();
     Some(Outcome::Failed {
         cause: "the peer speaks Kafka on this port, but without TLS".to_owned(),
