@@ -217,6 +217,10 @@ pub(crate) struct SyncArgs {
     /// What to do where the target may hold a copy that the state does not know (lost or old state)
     #[arg(long, value_name = "WHAT", default_value = "stop")]
     pub(crate) on_unknown_target: UnknownTargetArg,
+    /// Seconds for which a request of a lost connection may still reach the target's log. After an interruption with answers
+    /// missing, records older than 12 hours wait for so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=3600))]
+    pub(crate) request_lifetime: u64,
     /// Form of what is written to standard output
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) output: Format,

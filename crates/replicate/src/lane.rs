@@ -31,6 +31,7 @@ use forward::{
 use kafka_client::ProducerIdentity;
 use kafka_wire::Uuid;
 use kafka_wire::record::{BatchV2, RecordLimits};
+use tokio::time::Instant;
 
 pub(crate) use accept::Barrier;
 use repair::Repair;
@@ -130,6 +131,8 @@ pub(crate) struct Lane {
     pub(crate) turn: Option<Turn>,
     /// Whether the source is being asked what became of its log.
     pub(crate) is_asking: bool,
+    /// The source is asked once the target said where the lane stands.
+    awaits_opening: bool,
     /// What was copied must be compared with the source before more is read, where its brokers do not tell of changes.
     must_compare: bool,
     /// A leader epoch behind the last one that was read, whose log was compared.
@@ -174,6 +177,8 @@ pub(crate) struct Lane {
     acked_ms: i64,
     /// The target remembers a producer for so long after the time of its newest record.
     memory_ms: i64,
+    /// Until then requests of lost connections may still be appended, where nothing refuses them.
+    strays_until: Option<Instant>,
     acked: LaneProgress,
     /// What `acked` was when the journal last heard of it.
     journaled: LaneProgress,
@@ -211,6 +216,7 @@ impl Lane {
             knows_foreign_writes: false,
             turn: None,
             is_asking: false,
+            awaits_opening: false,
             must_compare: is_dirty || acked.ordinal > Ordinal(0),
             compared_epoch: -1,
             limits,
@@ -244,6 +250,7 @@ impl Lane {
             is_proven: false,
             acked_ms: i64::MIN,
             memory_ms: remembered::DEFAULT_MS,
+            strays_until: None,
             acked,
             journaled: acked,
         }
@@ -361,15 +368,17 @@ impl Lane {
         self.asked == self.position
     }
 
-    /// Whether a batch waits that only lacks a producer.
+    /// Whether a batch waits that only lacks a producer, or the target must say where the lane stands.
     pub(crate) fn needs_producer(&self) -> bool {
-        self.phase == Phase::Idle && (self.is_dirty || !self.ready.is_empty())
+        let is_needed = self.is_dirty || self.awaits_opening || !self.ready.is_empty();
+        self.phase == Phase::Idle && is_needed
     }
 
     /// Whether [`Lane::next_batch`] would return a batch.
     pub(crate) fn can_send(&self) -> bool {
         let Some(front) = self.ready.front() else { return false };
         self.phase == Phase::Running
+            && !self.must_wait_for_strays(front)
             && (self.barriers.iter().all(|(_, ordinal)| front.end() <= *ordinal)
                 || has(Bug::ForgetBarrier))
             && (self.in_flight.is_empty()

@@ -46,10 +46,6 @@ const MARKER_TIMEOUT: Duration = Duration::from_secs(40);
 /// Abandoned fences are aborted by the coordinator after this time; they hold no data (P20).
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a request of a dead connection may still be appended, where no fence is allowed. P2 saw 270 ms
-/// on loopback; a paused broker adds its pause.
-const HOLD: Duration = Duration::from_secs(30);
-
 /// What a lane knows when the target is asked.
 #[derive(Debug)]
 pub(crate) struct Opening {
@@ -60,6 +56,9 @@ pub(crate) struct Opening {
     limits: RecordLimits,
     /// Nothing was sent by this process: the journal is all that is known.
     is_first: bool,
+    /// Where no fence is allowed we wait for so long. P2 saw requests of dead connections appended after 270 ms on loopback; a
+    /// paused broker adds its pause.
+    request_lifetime: Duration,
     /// What the transactional id gave when this process asked first.
     first_identity: Arc<OnceLock<ProducerIdentity>>,
     transactional_id: String,
@@ -118,13 +117,14 @@ pub(crate) enum OpenError {
 
 impl Opening {
     /// `source` is asked only when the journal does not say where the lane stands.
-    pub(crate) fn of(lane: &Lane, source: Client) -> Self {
+    pub(crate) fn of(lane: &Lane, source: Client, request_lifetime: Duration) -> Self {
         Self {
             source_client: source,
             source: TopicPartition::new(lane.key.source_topic.clone(), lane.key.source_partition),
             traits: lane.traits,
             limits: lane.limits(),
             is_first: !lane.was_opened(),
+            request_lifetime,
             first_identity: lane.first_identity(),
             target: TopicPartition::new(lane.key.target_topic.clone(), lane.key.target_partition),
             transactional_id: lane.transactional_id.clone(),
@@ -181,7 +181,7 @@ impl Opening {
             }
             _ if is_transactional => self.fence(client, identity).await,
             _ => {
-                sleep(HOLD).await;
+                sleep(self.request_lifetime).await;
                 Ok(Fence::Hold)
             }
         }
@@ -225,7 +225,7 @@ impl Opening {
                 return Ok(Fence::Marker(raised));
             }
         }
-        sleep(HOLD).await;
+        sleep(self.request_lifetime).await;
         Ok(Fence::Hold)
     }
 

@@ -347,6 +347,9 @@ pub struct TaskLimits {
     /// How long the target certainly remembers a producer after the time of its newest record: half of
     /// `producer.id.expiration.ms`, so that clocks may differ. Older batches travel one at a time.
     pub producer_memory: Duration,
+    /// How long a request of a lost connection may still be appended by the target: records older than `producer_memory`
+    /// wait for so long behind an interruption, and whole lanes where no fence is allowed.
+    pub request_lifetime: Duration,
     /// Bytes that one batch may decompress to when it is rebuilt.
     pub decompressed_bytes_max: usize,
     /// Offset map segments of one lane kept in memory.
@@ -368,6 +371,7 @@ impl Default for TaskLimits {
             produce_timeout: Duration::from_secs(10),
             topic_ready_timeout: Duration::from_secs(60),
             producer_memory: Duration::from_secs(12 * 3600),
+            request_lifetime: Duration::from_secs(30),
             decompressed_bytes_max: 256 << 20,
             map_segments_max: 4096,
         }

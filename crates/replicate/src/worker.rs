@@ -142,6 +142,10 @@ enum Done {
     Rested {
         lane: LaneId,
     },
+    StraysDead {
+        lane: LaneId,
+        until: Instant,
+    },
     MayRead {
         lane: LaneId,
     },
@@ -256,6 +260,10 @@ impl Worker {
             let id = self.lanes.len();
             let mut lane = Lane::new(seed, limits, self.ctx.limits.map_segments_max);
             lane.set_producer_memory(self.ctx.limits.producer_memory);
+            if lane.is_dirty {
+                // The process before this one may have died a moment ago.
+                lane.expect_strays(Instant::now() + self.ctx.limits.request_lifetime);
+            }
             self.by_source
                 .entry(lane.key.source_topic.clone())
                 .or_default()
@@ -279,6 +287,10 @@ impl Worker {
             Done::Produced { broker, ended } => self.produced(broker, ended),
             Done::Opened { lane, result } => self.opened(lane, result),
             Done::Rested { lane } => self.open(lane),
+            Done::StraysDead { lane, until } => {
+                self.lanes[lane].forget_strays(until);
+                self.enqueue(lane);
+            }
             Done::MayRead { lane } => self.may_read(lane),
             Done::Bounds { lane, sign, result } => self.bounds(lane, sign, result),
             Done::Compared { lane, latest, end, sign, result } => {
@@ -324,7 +336,7 @@ impl Worker {
             return;
         }
         lane.phase = Phase::Opening;
-        let opening = Opening::of(lane, self.ctx.source.clone());
+        let opening = Opening::of(lane, self.ctx.source.clone(), self.ctx.limits.request_lifetime);
         let ctx = Arc::clone(&self.ctx);
         self.start(async move {
             let _turn =

@@ -34,9 +34,11 @@ fn log_bytes(cluster: &KafkaCluster) -> u64 {
 fn run_and_kill(source: &KafkaCluster, target: &KafkaCluster, state: &Path, bytes: u64) -> bool {
     let state = state.to_str().unwrap();
     let (from, to) = (source.bootstrap(), target.bootstrap());
-    let arguments = ["sync", "--source", &from, "--target", &to, "--state", state, "--once"];
+    // With a wait after each kill the old records would only travel at the end.
+    let rest = ["--request-lifetime", "0", "--once"];
+    let arguments = ["sync", "--source", &from, "--target", &to, "--state", state];
     let enough = log_bytes(target) + bytes;
-    let mut command = kferry(&arguments);
+    let mut command = kferry(&[&arguments[..], &rest[..]].concat());
     let mut process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while process.try_wait().unwrap().is_none() {
         if log_bytes(target) >= enough {

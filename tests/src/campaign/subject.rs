@@ -61,7 +61,8 @@ impl Subject {
         {
             words.extend([flag.to_owned(), self.file(file)]);
         }
-        words.extend(["--output", "json"].map(str::to_owned));
+        // With the default wait after each kill, old records would hardly travel between two of them.
+        words.extend(["--request-lifetime", "2", "--output", "json"].map(str::to_owned));
         words.extend(more.iter().map(|word| (*word).to_owned()));
         words
     }

@@ -257,6 +257,8 @@ impl Lane {
     pub(crate) fn close(&mut self) -> bool {
         // In other phases what waits may be on the target: the next start needs its runs.
         let is_certain = self.phase == Phase::Running || !self.is_dirty;
+        // A next start must not take the target for quiet while requests of lost connections may still be appended.
+        let is_certain = is_certain && self.strays_until.is_none();
         let is_settled = is_certain && self.unanswered == 0 && self.in_flight.is_empty();
         if is_settled {
             self.ready.clear();

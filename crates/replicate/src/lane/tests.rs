@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use forward::{
@@ -357,4 +358,26 @@ async fn an_end_while_the_lane_waits_keeps_the_runs() {
     assert!(world.lane.try_settle());
     assert!(!world.lane.close());
     assert_eq!(world.lane.record(false).runs.source_of(Ordinal(0)), Some(SourceOffset(3)));
+}
+
+/// Behind a fence, records that would make the target forget it wait until no older request can live; a clean end before that
+/// is none.
+#[tokio::test]
+async fn old_batches_wait_for_strays() {
+    let lease = lease().await;
+    let mut world = World::new(0, Arc::clone(&lease));
+    let until = Instant::now() + Duration::from_secs(30);
+    world.lane.accept(batch_of(&[3, 4]), &mut AbortedFilter::new([]), &lease).unwrap();
+    world.lane.expect_strays(until);
+    world.open();
+    world.journal();
+    assert!(!world.lane.can_send(), "a batch of 1970");
+    world.lane.forget_strays(until - Duration::from_secs(1));
+    assert!(!world.lane.can_send(), "an earlier wait ended");
+    assert!(!world.lane.close());
+    world.lane.set_producer_memory(Duration::MAX);
+    assert!(world.lane.can_send(), "the target remembers the fence");
+    world.lane.set_producer_memory(Duration::from_secs(3600));
+    world.lane.forget_strays(until);
+    assert!(world.lane.can_send());
 }

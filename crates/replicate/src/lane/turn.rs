@@ -42,6 +42,20 @@ impl Lane {
         Some(turn)
     }
 
+    /// What the source lost is counted from where the lane stands, and a journal may be an older copy: whether the target
+    /// must be asked first. Then nothing is read until it has answered.
+    pub(crate) fn must_open_first(&mut self) -> bool {
+        self.awaits_opening = !self.was_opened && !self.epochs.is_empty();
+        self.is_asking |= self.awaits_opening;
+        self.awaits_opening
+    }
+
+    /// The target has answered. Whether the source was to be asked then.
+    pub(crate) fn take_awaiting(&mut self) -> bool {
+        self.is_asking &= !self.awaits_opening;
+        std::mem::take(&mut self.awaits_opening)
+    }
+
     /// Forgets batches that wait and begin at or behind `cut`.
     fn drop_from(&mut self, cut: SourceOffset) {
         let count = self.ready.len();

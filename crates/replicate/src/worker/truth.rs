@@ -47,6 +47,10 @@ impl Worker {
     pub(super) fn ask_bounds(&mut self, id: LaneId, sign: Sign) {
         self.lead_source(id, (-1, -1));
         let lane = &mut self.lanes[id];
+        if lane.must_open_first() {
+            // Whatever the sign was, the source gives it again.
+            return self.open_if_needed(id);
+        }
         lane.is_asking = true;
         let at = TopicPartition::new(lane.key.source_topic.clone(), lane.key.source_partition);
         let walk = lane.source_epochs().walk(lane.position().0);

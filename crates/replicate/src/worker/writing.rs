@@ -8,7 +8,7 @@ use kafka_client::{BrokerConnection, ClientError, ProduceAck};
 use kafka_wire::produce::{ProducePartition, ProduceTopic};
 use kafka_wire::protocol::StrBytes;
 use kafka_wire::{ErrorCode, Uuid};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::denials::End;
 use super::{Done, LaneId, Worker, backoff};
@@ -335,9 +335,12 @@ impl Worker {
             broker.failures = broker.failures.saturating_add(1);
             broker.connection = broker.connection.take().filter(|current| !current.is_closed());
         }
+        let until = Instant::now() + self.ctx.limits.request_lifetime;
         for lane in lanes {
-            self.lanes[*lane].status.set_error(Some(error.to_string()));
-            self.lanes[*lane].interrupt();
+            let lane = &mut self.lanes[*lane];
+            lane.status.set_error(Some(error.to_string()));
+            lane.expect_strays(until);
+            lane.interrupt();
         }
     }
 
@@ -465,6 +468,10 @@ impl Worker {
                         found_count: after.ordinal.since(before.ordinal),
                     });
                 }
+                if self.lanes[id].take_awaiting() {
+                    self.source_metadata.want();
+                }
+                self.await_strays(id);
                 self.journal_new_runs(&[id]);
                 self.note_state(id);
             }
@@ -474,6 +481,17 @@ impl Worker {
                 "somebody else wrote under this lane's producer, or the state directory is not the one of this target",
             ),
         }
+    }
+}
+
+impl Worker {
+    /// Lets old batches travel once requests from before the fence are dead: the target forgets it by the next of them (P3).
+    fn await_strays(&mut self, id: LaneId) {
+        let Some(until) = self.lanes[id].strays_until() else { return };
+        self.start(async move {
+            sleep_until(until).await;
+            Done::StraysDead { lane: id, until }
+        });
     }
 }
 

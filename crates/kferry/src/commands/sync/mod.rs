@@ -3,7 +3,7 @@
 mod session;
 mod summary;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use kafka_client::{
     Client,
@@ -101,6 +101,7 @@ fn spec(args: &SyncArgs) -> Result<TaskSpec, Failure> {
         UnknownTargetArg::Append => UnknownTarget::Append,
         UnknownTargetArg::Adopt => UnknownTarget::Adopt,
     };
+    spec.limits.request_lifetime = Duration::from_secs(args.request_lifetime);
     spec.validate().map_err(|error| Failure::usage("--sync and --topics").because(&error))?;
     Ok(spec)
 }
