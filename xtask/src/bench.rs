@@ -1,341 +1,181 @@
-//! `cargo xtask bench`: what a copied gigabyte costs our process, beside a raw relay of as many bytes in the same minutes.
+//! `cargo xtask bench`: what kferry costs, beside a raw relay and beside its peers, in the same minutes.
 //!
-//! Only ratios of one run mean something: single figures move with the machine and what else it does. Cases are interleaved
-//! with the relay round by round, and medians are compared.
+//! Only ratios of one run mean something: single figures move with the machine and with what else it does. Whatever is
+//! compared runs interleaved, round by round; ratios are formed within a round, and medians and ranges are shown. A goal
+//! that is missed is reported and never fails the command: no machine is quiet enough for that.
 
+mod batch;
+mod html;
+mod kferry;
+mod peers;
 mod process;
+mod proxy;
+mod real;
 mod relay;
+mod report;
+mod samples;
+mod sandbox;
+mod stats;
+mod suites;
+mod svg;
+mod wire;
 
 use crate::dist;
 use crate::output::line;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use process::{Cost, Guard, measure};
-use serde_json::{Value, json};
-use std::fs::{self, File};
+use report::{Machine, Report, Suite};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
-use xtask::kafka::{KafkaCluster, Options, Release};
+use xtask::workspace::target_directory;
 
 pub(crate) use relay::relay;
-
-const PARTITIONS: u32 = 4;
-const SYNC_TIMEOUT: Duration = Duration::from_secs(600);
-const SANDBOX_START: Duration = Duration::from_secs(60);
 
 /// What to measure.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArguments {
-    /// Rounds; medians are shown.
+    /// Suites, repeatable. Without one: null, which takes a few minutes
+    #[arg(long = "suite", value_enum, value_delimiter = ',')]
+    suites: Vec<SuiteName>,
+    /// Rounds; medians are shown
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Megabytes (10^6 bytes) of records for each case and round.
-    #[arg(long, default_value_t = 1000)]
+    /// Megabytes (10^6 bytes) of plain records for each case and round
+    #[arg(long, default_value_t = 500)]
     megabytes: u64,
-    /// Clusters between which to copy: sandboxes without a disk, or real brokers (needs a JDK and Maven).
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["sandbox", "real"])]
-    clusters: Vec<Clusters>,
-    /// File to write the results to, as JSON.
+    /// Minutes for which memory is watched; 10 for the full claim
+    #[arg(long, default_value_t = 2.0)]
+    minutes: f64,
+    /// Page to write the results to; a JSON file of the same name lies beside it [default: target/bench/report.html]
     #[arg(long)]
     report: Option<PathBuf>,
 }
 
+/// A suite on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Clusters {
-    Sandbox,
-    Real,
+enum SuiteName {
+    /// Every suite
+    All,
+    /// Null brokers: our cost alone, beside the raw relay
+    Null,
+    /// Real brokers: the franz-go mirror (needs Go), MirrorMaker 2 and the relay, on every codec (needs a JDK and Maven)
+    Peers,
+    /// The same with small batches down to single records
+    Small,
+    /// One partition over 0 to 100 ms of round trip
+    Distance,
+    /// 1 to 10,000 partitions: memory, idle CPU, arrival of single records
+    Partitions,
+    /// A slow target: memory over --minutes; start to first record
+    Memory,
+    /// 10 MB/s: quantiles of the time to the target
+    Latency,
 }
 
-/// One kind of data on one kind of clusters.
-#[derive(Clone, Copy, Debug)]
-struct Case {
-    clusters: Clusters,
-    batch_bytes: u32,
-    codec: &'static str,
-}
+impl SuiteName {
+    const ALL: [Self; 7] = [
+        Self::Null,
+        Self::Peers,
+        Self::Small,
+        Self::Distance,
+        Self::Partitions,
+        Self::Memory,
+        Self::Latency,
+    ];
 
-const CASES: [Case; 5] = [
-    Case { clusters: Clusters::Sandbox, batch_bytes: 262_144, codec: "none" },
-    Case { clusters: Clusters::Sandbox, batch_bytes: 16_384, codec: "none" },
-    Case { clusters: Clusters::Real, batch_bytes: 262_144, codec: "none" },
-    Case { clusters: Clusters::Real, batch_bytes: 262_144, codec: "lz4" },
-    Case { clusters: Clusters::Real, batch_bytes: 16_384, codec: "none" },
-];
-
-impl Case {
-    fn name(self) -> String {
-        let clusters = if self.clusters == Clusters::Sandbox { "sandbox" } else { "real" };
-        format!("{clusters}, {} KiB, {}", self.batch_bytes / 1024, self.codec)
+    fn run(self, bench: &Bench) -> Result<Suite> {
+        match self {
+            Self::Null => suites::null::run(bench),
+            Self::Peers => suites::peers::large(bench),
+            Self::Small => suites::peers::small(bench),
+            Self::Distance => suites::distance::run(bench),
+            Self::Partitions => suites::partitions::run(bench),
+            Self::Memory => suites::memory::run(bench),
+            Self::Latency => suites::latency::run(bench),
+            Self::All => anyhow::bail!("not a suite by itself"),
+        }
     }
 }
 
-/// One measurement: the process, and the bytes it moved.
-#[derive(Clone, Copy, Debug)]
-struct Sample {
-    cost: Cost,
+/// What every suite needs.
+#[derive(Debug)]
+struct Bench {
+    binary: PathBuf,
+    rounds: usize,
     bytes: u64,
+    /// How long memory is watched.
+    time: Duration,
 }
 
-impl Sample {
-    #[expect(clippy::cast_precision_loss, reason = "a quotient shown with three digits")]
-    fn gigabytes(&self) -> f64 {
-        self.bytes as f64 / 1e9
-    }
-
-    fn cpu(&self) -> f64 {
-        self.cost.cpu() / self.gigabytes()
-    }
-
-    fn user(&self) -> f64 {
-        self.cost.user / self.gigabytes()
-    }
-
-    fn rate(&self) -> f64 {
-        self.gigabytes() * 1000.0 / self.cost.elapsed
+impl Bench {
+    #[expect(clippy::unused_self, reason = "suites talk to the bench only")]
+    fn progress(&self, round: usize, case: &str, tool: &str, cpu: f64) {
+        line(format_args!("round {}: {case}: {tool}: {cpu:.3} CPU-s/GB", round + 1));
     }
 }
 
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
-    let binary = dist::binary_under_test()?;
-    let bytes = arguments.megabytes * 1_000_000;
-    let cases: Vec<Case> =
-        CASES.into_iter().filter(|case| arguments.clusters.contains(&case.clusters)).collect();
-    let real = if arguments.clusters.contains(&Clusters::Real) {
-        Some(RealClusters::start(&cases, arguments.rounds, bytes)?)
-    } else {
-        None
+    let bench = Bench {
+        binary: dist::binary_under_test()?,
+        rounds: arguments.rounds.max(1),
+        bytes: arguments.megabytes.max(1) * 1_000_000,
+        time: Duration::try_from_secs_f64(arguments.minutes * 60.0)?,
     };
-    let mut relays = Vec::new();
-    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); cases.len()];
-    for round in 0..arguments.rounds {
-        for (index, case) in cases.iter().enumerate() {
-            let yardstick = Sample { cost: relay::run(bytes)?, bytes };
-            relays.push(yardstick);
-            let sample = match (case.clusters, &real) {
-                (Clusters::Real, Some(real)) => real.copy(&binary, index, round),
-                _ => copy_between_sandboxes(&binary, *case, bytes),
-            };
-            let sample = sample.with_context(|| case.name())?;
-            line(format_args!(
-                "round {}: {}: {:.3} CPU-s/GB, relay {:.3}",
-                round + 1,
-                case.name(),
-                sample.cpu(),
-                yardstick.cpu()
-            ));
-            samples[index].push(sample);
-        }
+    let page = match &arguments.report {
+        Some(path) => path.clone(),
+        None => target_directory().join("bench").join("report.html"),
+    };
+    let mut report = Report {
+        machine: machine()?,
+        rounds: bench.rounds,
+        megabytes: arguments.megabytes,
+        suites: Vec::new(),
+    };
+    for name in chosen(&arguments.suites) {
+        let begin = Instant::now();
+        let mut suite = name.run(&bench).with_context(|| format!("suite {name:?}"))?;
+        suite.seconds = begin.elapsed().as_secs_f64();
+        suite.print();
+        report.suites.push(suite);
+        // After each suite: what is measured is not lost when a later one fails.
+        write(&page, &report)?;
     }
-    report(arguments, &cases, &samples, &relays)
-}
-
-fn report(
-    arguments: &BenchArguments,
-    cases: &[Case],
-    samples: &[Vec<Sample>],
-    relays: &[Sample],
-) -> Result<()> {
-    let yardstick = median(relays, Sample::cpu);
-    line("");
-    line(format_args!(
-        "{:<26} {:>9} {:>9} {:>7} {:>8} {:>9}",
-        "medians", "CPU-s/GB", "user", "relay x", "MB/s", "peak MiB"
-    ));
-    line(format_args!(
-        "{:<26} {yardstick:>9.3} {:>9.3} {:>7.2} {:>8.0} {:>9.1}",
-        "raw relay",
-        median(relays, Sample::user),
-        1.0,
-        median(relays, Sample::rate),
-        median(relays, |sample| sample.cost.peak_mib)
-    ));
-    let mut results = Vec::new();
-    for (case, samples) in cases.iter().zip(samples) {
-        let (cpu, user, rate) = (
-            median(samples, Sample::cpu),
-            median(samples, Sample::user),
-            median(samples, Sample::rate),
-        );
-        let peak = median(samples, |sample| sample.cost.peak_mib);
-        let ratio = cpu / yardstick;
-        line(format_args!(
-            "{:<26} {cpu:>9.3} {user:>9.3} {ratio:>7.2} {rate:>8.0} {peak:>9.1}",
-            case.name()
-        ));
-        results.push(json!({
-            "case": case.name(),
-            "cpu_seconds_per_gb": cpu,
-            "user_seconds_per_gb": user,
-            "times_relay": ratio,
-            "megabytes_per_second": rate,
-            "peak_mib": peak,
-            "rounds_cpu_seconds_per_gb": samples.iter().map(Sample::cpu).collect::<Vec<_>>(),
-        }));
-    }
-    if let Some(path) = &arguments.report {
-        let report: Value = json!({
-            "rounds": arguments.rounds,
-            "megabytes": arguments.megabytes,
-            "relay_cpu_seconds_per_gb": yardstick,
-            "cases": results,
-        });
-        fs::write(path, serde_json::to_string_pretty(&report)? + "\n")
-            .with_context(|| format!("writing {}", path.display()))?;
-    }
+    line(format_args!("\n{}", page.display()));
     Ok(())
 }
 
-fn median(samples: &[Sample], value: impl Fn(&Sample) -> f64) -> f64 {
-    let mut values: Vec<f64> = samples.iter().map(value).collect();
-    values.sort_unstable_by(f64::total_cmp);
-    match values.len() {
-        0 => f64::NAN,
-        count if count % 2 == 1 => values[count / 2],
-        count => f64::midpoint(values[count / 2 - 1], values[count / 2]),
+fn chosen(suites: &[SuiteName]) -> Vec<SuiteName> {
+    if suites.is_empty() {
+        vec![SuiteName::Null]
+    } else if suites.contains(&SuiteName::All) {
+        SuiteName::ALL.to_vec()
+    } else {
+        suites.to_vec()
     }
 }
 
-/// Copies one topic to the end it has, in a fresh process with a fresh state.
-fn sync(binary: &Path, source: &str, target: &str, topic: &str) -> Result<Cost> {
-    let state = TempDir::new()?;
-    let output = state.path().join("output");
-    let mut command = Command::new(binary);
-    command
-        .args([
-            "sync", "--once", "--source", source, "--target", target, "--topics", topic, "--name",
-            topic,
-        ])
-        .args(["--output", "json", "--log", "warn", "--state"])
-        .arg(state.path().join("state"))
-        .stdin(Stdio::null())
-        .stdout(File::create(&output)?)
-        .stderr(File::options().append(true).open(&output)?);
-    measure(&mut command, SYNC_TIMEOUT).with_context(|| {
-        let text = fs::read_to_string(&output).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        format!("kferry sync said:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"))
+fn write(page: &Path, report: &Report) -> Result<()> {
+    if let Some(directory) = page.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    fs::write(page, html::page(report)).with_context(|| format!("writing {}", page.display()))?;
+    let json = page.with_extension("json");
+    fs::write(&json, serde_json::to_string_pretty(report)? + "\n")
+        .with_context(|| format!("writing {}", json.display()))
+}
+
+fn machine() -> Result<Machine> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cpus = read("/proc/cpuinfo");
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let started = crate::run::read(std::process::Command::new("date").arg("-u"))?;
+    Ok(Machine {
+        cpus: thread::available_parallelism()?.get(),
+        cpu_model: model.map_or("unknown", |(_, model)| model).to_owned(),
+        kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        started: started.trim().to_owned(),
+        load_before: read("/proc/loadavg").split(' ').next().unwrap_or("").to_owned(),
     })
-}
-
-/// Source filled in memory, target that forgets what it acknowledges: both new for each round.
-fn copy_between_sandboxes(binary: &Path, case: Case, bytes: u64) -> Result<Sample> {
-    let directory = TempDir::new()?;
-    let fill = format!("bench:{PARTITIONS}:{bytes}:{}:{}", case.batch_bytes, case.codec);
-    let (_source, source_address) =
-        sandbox(binary, directory.path(), "source", &["--fill", &fill])?;
-    let (_target, target_address) = sandbox(binary, directory.path(), "target", &["--discard"])?;
-    let cost = sync(binary, &source_address, &target_address, "bench")?;
-    Ok(Sample { cost, bytes })
-}
-
-fn sandbox(binary: &Path, directory: &Path, name: &str, extra: &[&str]) -> Result<(Guard, String)> {
-    let port_file = directory.join(format!("{name}.port"));
-    let log = File::create(directory.join(format!("{name}.log")))?;
-    let mut command = Command::new(binary);
-    command.args(["sandbox", "--cluster-id", name, "--port-file"]).arg(&port_file).args(extra);
-    let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
-    let mut guard = Guard(child);
-    let deadline = Instant::now() + SANDBOX_START;
-    loop {
-        // It appears whole, under its name, once the cluster listens.
-        match fs::read_to_string(&port_file) {
-            Ok(text) => return Ok((guard, text.trim().to_owned())),
-            Err(_) => thread::sleep(Duration::from_millis(20)),
-        }
-        if guard.0.try_wait()?.is_some() || Instant::now() > deadline {
-            let said =
-                fs::read_to_string(directory.join(format!("{name}.log"))).unwrap_or_default();
-            bail!("the sandbox did not start:\n{said}");
-        }
-    }
-}
-
-/// Two brokers and, on the source, one topic for each case and round: the target never has the topic yet.
-struct RealClusters {
-    source: KafkaCluster,
-    target: KafkaCluster,
-}
-
-impl RealClusters {
-    fn start(cases: &[Case], rounds: usize, bytes: u64) -> Result<Self> {
-        let release = Release::V4_2_0;
-        let source = KafkaCluster::start(release, Options::default())?;
-        let target = KafkaCluster::start(release, Options::default())?;
-        for (index, case) in
-            cases.iter().enumerate().filter(|(_, case)| case.clusters == Clusters::Real)
-        {
-            for round in 0..rounds {
-                fill(&source, &topic(index, round), *case, bytes)
-                    .with_context(|| format!("filling {}", case.name()))?;
-            }
-        }
-        Ok(Self { source, target })
-    }
-
-    fn copy(&self, binary: &Path, case: usize, round: usize) -> Result<Sample> {
-        let topic = topic(case, round);
-        let bytes = stored_bytes(&self.source, &topic)?;
-        let cost = sync(binary, &self.source.bootstrap(), &self.target.bootstrap(), &topic)?;
-        Ok(Sample { cost, bytes })
-    }
-}
-
-fn topic(case: usize, round: usize) -> String {
-    format!("bench-{case}-{round}")
-}
-
-fn fill(cluster: &KafkaCluster, topic: &str, case: Case, bytes: u64) -> Result<()> {
-    let (partitions, records) = (PARTITIONS.to_string(), (bytes / 1000).to_string());
-    let bootstrap = cluster.bootstrap();
-    cluster.tool(
-        "org.apache.kafka.tools.TopicCommand",
-        &[
-            "--bootstrap-server",
-            &bootstrap,
-            "--create",
-            "--topic",
-            topic,
-            "--partitions",
-            &partitions,
-        ],
-    )?;
-    cluster.tool(
-        "org.apache.kafka.tools.ProducerPerformance",
-        &[
-            "--topic",
-            topic,
-            "--num-records",
-            &records,
-            "--record-size",
-            "1000",
-            "--throughput",
-            "-1",
-            "--producer-props",
-            &format!("bootstrap.servers={bootstrap}"),
-            &format!("batch.size={}", case.batch_bytes),
-            "linger.ms=100",
-            &format!("compression.type={}", case.codec),
-        ],
-    )?;
-    Ok(())
-}
-
-/// The size of a topic's log files: what goes over the wire.
-fn stored_bytes(cluster: &KafkaCluster, topic: &str) -> Result<u64> {
-    let mut total = 0;
-    for partition in 0..PARTITIONS {
-        let directory = cluster.broker(0).data_directory().join(format!("{topic}-{partition}"));
-        for entry in
-            fs::read_dir(&directory).with_context(|| format!("reading {}", directory.display()))?
-        {
-            let entry = entry?;
-            if entry.path().extension().is_some_and(|extension| extension == "log") {
-                total += entry.metadata()?.len();
-            }
-        }
-    }
-    Ok(total)
 }

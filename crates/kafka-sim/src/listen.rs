@@ -57,6 +57,13 @@ impl ListeningCluster {
         &self.addresses
     }
 
+    /// Tells clients that come by TCP to find `broker` elsewhere: at a relay in front of it.
+    pub fn advertise(&self, broker: i32, address: BrokerAddress) {
+        if let Some(broker) = self.cluster.state().brokers.get_mut(&broker) {
+            broker.tcp = Some(address);
+        }
+    }
+
     /// Stops listening and cuts all connections.
     pub fn shutdown(self) {}
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
+use kafka_client::BrokerAddress;
 use kafka_sim::Operation;
 use replicate::spec::{LossPolicy, RefusedRecordPolicy, TaskName, TopicPattern};
 
@@ -340,6 +341,9 @@ pub(crate) struct SandboxArgs {
     /// Acknowledge produced batches and forget them
     #[arg(long)]
     pub(crate) discard: bool,
+    /// Tell clients that the first broker is here, HOST:PORT: a relay in front of it
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) advertise: Option<BrokerAddress>,
 }
 
 /// A partition of a topic, perhaps with an offset.

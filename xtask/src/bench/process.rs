@@ -1,4 +1,4 @@
-//! A child process whose whole cost is read at its end.
+//! Child processes whose cost is read: at their end, or while they run.
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
@@ -6,6 +6,9 @@ use std::fs;
 use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// How often a process is looked at from outside.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What one process took.
 #[derive(Clone, Copy, Debug)]
@@ -24,46 +27,97 @@ impl Cost {
     pub(super) fn cpu(&self) -> f64 {
         self.user + self.system
     }
+
+    /// What was taken since an earlier look at the same process.
+    pub(super) fn since(&self, earlier: &Self) -> Self {
+        Self {
+            user: self.user - earlier.user,
+            system: self.system - earlier.system,
+            elapsed: self.elapsed - earlier.elapsed,
+            peak_mib: self.peak_mib,
+        }
+    }
 }
 
-/// Kills the process when dropped before it has ended.
+/// A process that is killed when this is dropped before it has ended.
 #[derive(Debug)]
-pub(super) struct Guard(pub(super) Child);
+pub(super) struct Running {
+    child: Child,
+    begin: Instant,
+}
 
-impl Drop for Guard {
+impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
-/// Runs to the end and reads the cost from the process that has ended but is not yet reaped.
+impl Running {
+    pub(super) fn spawn(command: &mut Command) -> Result<Self> {
+        let begin = Instant::now();
+        let child = command
+            .spawn()
+            .with_context(|| format!("starting {}", command.get_program().display()))?;
+        Ok(Self { child, begin })
+    }
+
+    pub(super) const fn begin(&self) -> Instant {
+        self.begin
+    }
+
+    pub(super) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
+    /// What it has taken up to now.
+    pub(super) fn cost(&self) -> Result<Cost> {
+        let id = self.child.id();
+        let elapsed = self.begin.elapsed().as_secs_f64();
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).context("it has ended")?;
+        let (user, system) = cpu(&stat).with_context(|| format!("reading {stat:?}"))?;
+        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        let peak_mib = kib(&status, "VmHWM:").unwrap_or(0.0) / 1024.0;
+        Ok(Cost { user, system, elapsed, peak_mib })
+    }
+
+    /// Its resident memory now, in MiB.
+    pub(super) fn resident_mib(&self) -> Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        Ok(kib(&status, "VmRSS:").context("it has ended")? / 1024.0)
+    }
+
+    fn pid(&self) -> Result<Pid> {
+        Pid::from_raw(i32::try_from(self.child.id())?).context("process id 0")
+    }
+
+    /// Waits until it has ended and reads the cost while it is not yet reaped.
+    fn finish(mut self, within: Duration) -> Result<Cost> {
+        let pid = self.pid()?;
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        // A process that has ended has no memory any more: the last look before counts.
+        let mut peak_mib = 0.0_f64;
+        while waitid(WaitId::Pid(pid), options)?.is_none() {
+            if self.begin.elapsed() > within {
+                bail!("not finished after {within:?}");
+            }
+            peak_mib = peak_mib.max(self.cost()?.peak_mib);
+            thread::sleep(LOOK);
+        }
+        let cost = Cost { peak_mib, ..self.cost()? };
+        let status = self.child.wait()?;
+        if !status.success() {
+            bail!("it ended with {status}");
+        }
+        Ok(cost)
+    }
+}
+
+/// Runs to the end.
 pub(super) fn measure(command: &mut Command, within: Duration) -> Result<Cost> {
-    let begin = Instant::now();
-    let child =
-        command.spawn().with_context(|| format!("starting {}", command.get_program().display()))?;
-    let mut child = Guard(child);
-    let id = child.0.id();
-    let pid = Pid::from_raw(i32::try_from(id)?).context("process id 0")?;
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-    let mut peak_kib = 0.0_f64;
-    while waitid(WaitId::Pid(pid), options)?.is_none() {
-        if begin.elapsed() > within {
-            bail!("not finished after {within:?}");
-        }
-        if let Ok(status) = fs::read_to_string(format!("/proc/{id}/status")) {
-            peak_kib = peak_kib.max(high_water(&status).unwrap_or(0.0));
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    let elapsed = begin.elapsed().as_secs_f64();
-    let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
-    let (user, system) = cpu(&stat).with_context(|| format!("reading {stat:?}"))?;
-    let status = child.0.wait()?;
-    if !status.success() {
-        bail!("{} ended with {status}", command.get_program().display());
-    }
-    Ok(Cost { user, system, elapsed, peak_mib: peak_kib / 1024.0 })
+    Running::spawn(command)?
+        .finish(within)
+        .with_context(|| format!("running {}", command.get_program().display()))
 }
 
 /// User and kernel seconds from `/proc/PID/stat`. The name in parentheses may hold anything; fields count from behind it.
@@ -75,21 +129,33 @@ fn cpu(stat: &str) -> Option<(f64, f64)> {
     Some((seconds()?, seconds()?))
 }
 
-/// `VmHWM` in KiB.
-fn high_water(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+/// A value of `/proc/PID/status` in KiB.
+fn kib(status: &str, name: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{cpu, high_water};
+    use super::{cpu, kib, measure};
+    use std::process::Command;
+    use std::time::Duration;
 
     #[test]
     fn reads_proc() {
         let stat = "12 (a) b) S 1 12 12 0 -1 4194304 100 0 0 0 150 250 0 0 20 0 1 0 1 2 3";
         assert_eq!(cpu(stat), Some((1.5, 2.5)));
         assert_eq!(cpu("12 (a)"), None);
-        assert_eq!(high_water("Name:\tx\nVmHWM:\t   2048 kB\n"), Some(2048.0));
+        assert_eq!(kib("Name:\tx\nVmHWM:\t   2048 kB\n", "VmHWM:"), Some(2048.0));
+    }
+
+    #[test]
+    fn measures_what_a_child_took() {
+        let mut busy = Command::new("sh");
+        busy.args(["-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"]);
+        let cost = measure(&mut busy, Duration::from_secs(60)).unwrap();
+        assert!(cost.cpu() > 0.0 && cost.elapsed > 0.0 && cost.peak_mib > 0.0, "{cost:?}");
+        let error = measure(Command::new("sh").args(["-c", "exit 3"]), Duration::from_secs(60));
+        assert!(format!("{:#}", error.unwrap_err()).contains('3'));
     }
 }

@@ -17,15 +17,34 @@ use std::process::Command;
 /// # Errors
 /// When Maven is missing or fails, or the cache cannot be written.
 pub fn fetch(release: Release) -> Result<PathBuf> {
-    let jars = workspace::kafka_cache().join(release.number());
+    fetch_as(release.number(), &release.coordinates())
+        .with_context(|| format!("fetching the jars of Kafka {release}"))
+}
+
+/// The same for the jars that run `MirrorMaker` 2 of a release with log4j 2.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn fetch_mirror_maker(release: Release) -> Result<PathBuf> {
+    let coordinates = [
+        format!("org.apache.kafka:connect-mirror:{release}"),
+        format!("org.apache.kafka:connect-runtime:{release}"),
+        "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3".to_owned(),
+        "org.apache.logging.log4j:log4j-core:2.24.3".to_owned(),
+    ];
+    fetch_as(&format!("mirror-maker-{release}"), &coordinates)
+        .with_context(|| format!("fetching the jars of MirrorMaker {release}"))
+}
+
+fn fetch_as(name: &str, coordinates: &[String]) -> Result<PathBuf> {
+    let jars = workspace::kafka_cache().join(name);
     if jars.is_dir() {
         return Ok(jars);
     }
-    let _lock = lock(release.number())?;
+    let _lock = lock(name)?;
     if !jars.is_dir() {
-        let unfinished = jars.with_file_name(format!("{release}.unfinished"));
-        copy_dependencies(release, &unfinished)
-            .with_context(|| format!("fetching the jars of Kafka {release}"))?;
+        let unfinished = jars.with_file_name(format!("{name}.unfinished"));
+        copy_dependencies(coordinates, &unfinished)?;
         fs::rename(&unfinished, &jars)?;
     }
     Ok(jars)
@@ -108,13 +127,13 @@ pub(super) fn lock(name: &str) -> Result<File> {
     Ok(file)
 }
 
-fn copy_dependencies(release: Release, directory: &Path) -> Result<()> {
+fn copy_dependencies(coordinates: &[String], directory: &Path) -> Result<()> {
     if directory.exists() {
         fs::remove_dir_all(directory)?;
     }
     fs::create_dir_all(directory)?;
     let pom = directory.join("pom.xml");
-    fs::write(&pom, pom_text(release)?)?;
+    fs::write(&pom, pom_text(coordinates)?)?;
     let output = Command::new("mvn")
         .args(["-q", "-B", "-f"])
         .arg(&pom)
@@ -133,13 +152,13 @@ fn copy_dependencies(release: Release, directory: &Path) -> Result<()> {
     Ok(())
 }
 
-fn pom_text(release: Release) -> Result<String> {
+fn pom_text(coordinates: &[String]) -> Result<String> {
     let mut text = String::from(
         "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
          <groupId>kferry</groupId><artifactId>kafka-jars</artifactId><version>1</version>\
          <packaging>pom</packaging><dependencies>\n",
     );
-    for coordinates in release.coordinates() {
+    for coordinates in coordinates {
         let mut parts = coordinates.split(':');
         let (Some(group), Some(artifact), Some(version)) =
             (parts.next(), parts.next(), parts.next())

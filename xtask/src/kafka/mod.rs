@@ -35,5 +35,5 @@ mod release;
 pub use certificates::Certificates;
 pub use cluster::{KafkaCluster, Options, RunningBroker};
 pub use flavour::{Flavour, Security, USERS, UnknownFlavour, User};
-pub use jars::{class_path, compile, fetch};
+pub use jars::{class_path, compile, fetch, fetch_mirror_maker};
 pub use release::{Release, UnknownRelease};

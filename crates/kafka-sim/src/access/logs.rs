@@ -1,7 +1,9 @@
 //! Logs from behind: reading, appending what only a broker writes, cleaning, cutting.
 
 use bytes::Bytes;
-use kafka_wire::record::{Batch, BatchOptions, Record, RecordLimits, encode_batch, split};
+use kafka_wire::record::{
+    Batch, BatchHeader, BatchOptions, Record, RecordLimits, encode_batch, split,
+};
 
 use super::{AccessError, ProducerSummary};
 use crate::cluster::Cluster;
@@ -64,6 +66,34 @@ impl Cluster {
         let batch = encode_batch(&options, records).map_err(|cause| fault(cause.to_string()))?;
         self.append_raw(topic, partition, batch)?;
         Ok(end)
+    }
+
+    /// Appends one v2 batch `count` times at the end, each time with the next offsets. All share the payload's memory, so that a
+    /// topic of any size costs its headers only.
+    ///
+    /// # Errors
+    /// [`AccessError::Unknown`]; [`AccessError::Batch`] for bytes that are no v2 batch.
+    pub fn append_repeated(
+        &self,
+        topic: &str,
+        partition: i32,
+        batch: &Bytes,
+        count: u64,
+    ) -> Result<(), AccessError> {
+        let Some((header, payload)) = split_v2(batch) else {
+            let message = "these bytes are no v2 batch".to_owned();
+            return Err(AccessError::Batch { topic: topic.to_owned(), partition, message });
+        };
+        self.with(topic, partition, |found| {
+            for _ in 0..count {
+                let header = BatchHeader {
+                    base_offset: found.log.end_offset(),
+                    partition_leader_epoch: found.leader_epoch,
+                    ..header
+                };
+                found.append_entry(Entry::v2(header, payload.clone()));
+            }
+        })
     }
 
     /// Appends whole batches or message sets exactly as they are, offsets included: what a broker

@@ -417,6 +417,18 @@ async fn old_formats_are_stored_and_fetched_as_they_are() {
     assert!(cluster.append_raw("t", 0, set).is_err(), "offsets must rise");
 }
 
+/// A batch that is appended many times reads as many batches with their own offsets, and what is no batch is refused.
+#[tokio::test(start_paused = true)]
+async fn repeated_batches_have_dense_offsets() {
+    let cluster = cluster(Release::V4_2);
+    cluster.append_repeated("t", 0, &batch(2), 3).unwrap();
+    cluster.append_repeated("t", 0, &batch(1), 1).unwrap();
+    let offsets: Vec<i64> =
+        cluster.records("t", 0).unwrap().iter().map(|record| record.offset).collect();
+    assert_eq!(offsets, [0, 1, 2, 3, 4, 5, 6]);
+    assert!(cluster.append_repeated("t", 0, &Bytes::from_static(b"no batch"), 1).is_err());
+}
+
 /// The CRC-32 of formats v0 and v1, bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = u32::MAX;

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use bytes::Bytes;
 use kafka_sim::{Cluster, ClusterConfig, Resource, SaslUsers};
-use kafka_wire::record::{BatchOptions, Record};
+use kafka_wire::record::{BatchOptions, Record, encode_batch};
 
 use crate::{
     cli::{Fill, SandboxArgs},
@@ -18,6 +18,8 @@ const RECORD_BYTES: usize = 1024;
 /// With `--discard` a partition keeps no more than this; more than may be in flight, or a lane that lost its connection would
 /// not find its own tail again.
 const DISCARD_BYTES: u64 = 64 << 20;
+/// The id of a simulated cluster's first broker.
+const FIRST_BROKER: i32 = 1;
 /// Different batches made per fill; the rest repeats them.
 const DISTINCT_BATCHES: usize = 8;
 
@@ -52,6 +54,9 @@ pub(crate) async fn run(args: SandboxArgs, output: &Output) -> Result<(), Failur
         .await
         .map_err(|error| Failure::failed("cannot listen on a loopback port").because(&error))?;
     let bootstrap = listening.bootstrap();
+    if let Some(address) = &args.advertise {
+        listening.advertise(FIRST_BROKER, address.clone());
+    }
     if let Some(broker) = args.kill {
         cluster.kill_broker(broker);
     }
@@ -81,21 +86,18 @@ fn fill_topic(cluster: &Cluster, fill: &Fill) -> Result<(), Failure> {
     cluster
         .create_topic(&fill.topic, usize::try_from(fill.partitions).unwrap_or(1), &[])
         .map_err(|error| failed(&error))?;
-    let batches: Vec<Vec<Record>> =
-        (0..DISTINCT_BATCHES).map(|seed| records(fill.batch_bytes, seed)).collect();
     let options = BatchOptions { compression: fill.codec, ..BatchOptions::default() };
+    let batches = (0..DISTINCT_BATCHES)
+        .map(|seed| encode_batch(&options, &records(fill.batch_bytes, seed)))
+        .collect::<Result<Vec<Bytes>, _>>()
+        .map_err(|error| failed(&error))?;
     let batch_bytes = u64::try_from(fill.batch_bytes).unwrap_or(u64::MAX);
-    let mut written = 0;
-    let mut partitions = (0..fill.partitions).cycle();
-    for records in batches.iter().cycle() {
-        if written >= fill.bytes {
-            break;
-        }
-        let partition = partitions.next().unwrap_or(0);
+    let turns = (0..fill.partitions).cycle().zip(batches.iter().cycle());
+    let count = usize::try_from(fill.bytes.div_ceil(batch_bytes)).unwrap_or(usize::MAX);
+    for (partition, batch) in turns.take(count) {
         cluster
-            .append_records(&fill.topic, partition, &options, records)
+            .append_repeated(&fill.topic, partition, batch, 1)
             .map_err(|error| failed(&error))?;
-        written += batch_bytes;
     }
     Ok(())
 }
