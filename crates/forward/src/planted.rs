@@ -80,13 +80,15 @@ pub enum Bug {
     GroupNotJournaled,
     /// Batches follow each other although the target may have forgotten their producer (P3).
     TrustMemory,
+    /// A merged batch stands for one batch more than is in it.
+    MergeOneMore,
     /// With the number of target partitions it changes where a source partition goes.
     MovePartitions,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::SkipBatch,
         Self::SwapBatches,
         Self::ReusePayload,
@@ -125,6 +127,7 @@ impl Bug {
         Self::GroupEndIsFinal,
         Self::GroupNotJournaled,
         Self::TrustMemory,
+        Self::MergeOneMore,
         Self::MovePartitions,
     ];
 }

@@ -12,6 +12,7 @@
 //! batch sent again with the same sequence but other bytes (P2).
 
 mod accept;
+mod coalesce;
 mod planted;
 mod remembered;
 mod repair;
@@ -34,6 +35,7 @@ use kafka_wire::record::{BatchV2, RecordLimits};
 use tokio::time::Instant;
 
 pub(crate) use accept::Barrier;
+pub(crate) use coalesce::Coalescing;
 use repair::Repair;
 pub(crate) use settle::Recovered;
 pub(crate) use translate::Translated;
@@ -76,7 +78,11 @@ pub(crate) struct Outgoing {
     /// Why it was rebuilt, if it was.
     pub(crate) rebuilt: Option<RebuildReason>,
     /// Gives the bytes of the frame back to the budget when the frame's last batch is gone.
-    _lease: Arc<Lease>,
+    lease: Arc<Lease>,
+    /// Those of other frames whose batches were merged into this one.
+    leases: Vec<Arc<Lease>>,
+    /// It is not merged with its neighbours (any more): it was sent before, or cut, or it was tried in vain.
+    is_final: bool,
 }
 
 impl Outgoing {
@@ -138,6 +144,7 @@ pub(crate) struct Lane {
     /// A leader epoch behind the last one that was read, whose log was compared.
     compared_epoch: i32,
     limits: RecordLimits,
+    coalescing: Coalescing,
     /// Whether the target said where the lane stands since this process began.
     was_opened: bool,
     first_identity: Arc<OnceLock<ProducerIdentity>>,
@@ -186,7 +193,12 @@ pub(crate) struct Lane {
 
 impl Lane {
     /// A lane that goes on from `seed.record`.
-    pub(crate) fn new(seed: LaneSeed, limits: RecordLimits, map_segments_max: usize) -> Self {
+    pub(crate) fn new(
+        seed: LaneSeed,
+        limits: RecordLimits,
+        coalescing: Coalescing,
+        map_segments_max: usize,
+    ) -> Self {
         let LaneSeed { record, map_end, traits, end, must_check, status } = seed;
         let is_dirty = !record.settled && !record.epochs.is_empty();
         let acked = record.acked;
@@ -220,6 +232,7 @@ impl Lane {
             must_compare: is_dirty || acked.ordinal > Ordinal(0),
             compared_epoch: -1,
             limits,
+            coalescing,
             was_opened: false,
             first_identity: Arc::default(),
             asked: acked.source_next,
@@ -379,11 +392,24 @@ impl Lane {
         let Some(front) = self.ready.front() else { return false };
         self.phase == Phase::Running
             && !self.must_wait_for_strays(front)
-            && (self.barriers.iter().all(|(_, ordinal)| front.end() <= *ordinal)
-                || has(Bug::ForgetBarrier))
+            && self.is_journaled(front)
             && (self.in_flight.is_empty()
                 || has(Bug::SecondBeforeProven)
                 || self.is_proven && self.is_remembered())
+    }
+
+    /// Whether the journal knows the runs of a batch.
+    fn is_journaled(&self, outgoing: &Outgoing) -> bool {
+        self.barriers.iter().all(|(_, ordinal)| outgoing.end() <= *ordinal)
+            || has(Bug::ForgetBarrier)
+    }
+
+    /// Readies what [`Lane::next_batch`] would return, and gives its size.
+    pub(crate) fn prepare_batch(&mut self) -> usize {
+        if self.can_send() {
+            self.coalesce();
+        }
+        self.next_batch_bytes()
     }
 
     /// The size of what [`Lane::next_batch`] would return.
@@ -397,7 +423,9 @@ impl Lane {
             return None;
         }
         let epoch = self.epochs.last()?;
-        let outgoing = self.ready.pop_front()?;
+        let mut outgoing = self.ready.pop_front()?;
+        // Whatever comes of it, it travels with the same cuts again.
+        outgoing.is_final = true;
         let batch = self.batch_of(&outgoing);
         let header = patched_header(&batch.header, &epoch.stamp(outgoing.ordinal));
         let payload = batch.payload();

@@ -8,6 +8,8 @@ use regex::Regex;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
+use crate::lane::Coalescing;
+
 /// The longest task name, in characters.
 pub const TASK_NAME_CHARS_MAX: usize = 64;
 
@@ -354,6 +356,26 @@ pub struct TaskLimits {
     pub decompressed_bytes_max: usize,
     /// Offset map segments of one lane kept in memory.
     pub map_segments_max: usize,
+    /// Produce requests under way to one broker at a time.
+    pub produce_requests_max: usize,
+    /// Where a lane is behind, uncompressed batches smaller than this are merged with the neighbours that wait behind them, in bytes;
+    /// 0 for none (ADR 0010).
+    pub coalesce_below_bytes: usize,
+    /// The same for compressed batches, which must be decompressed and compressed again for it.
+    pub coalesce_packed_below_bytes: usize,
+    /// Bytes of a merged batch, before compression.
+    pub coalesced_bytes_max: usize,
+}
+
+impl TaskLimits {
+    pub(crate) fn coalescing(&self) -> Coalescing {
+        Coalescing {
+            below_bytes: self.coalesce_below_bytes,
+            packed_below_bytes: self.coalesce_packed_below_bytes,
+            merged_bytes_max: self.coalesced_bytes_max,
+            under_way_max: self.produce_requests_max,
+        }
+    }
 }
 
 impl Default for TaskLimits {
@@ -374,6 +396,10 @@ impl Default for TaskLimits {
             request_lifetime: Duration::from_secs(30),
             decompressed_bytes_max: 256 << 20,
             map_segments_max: 4096,
+            produce_requests_max: 5,
+            coalesce_below_bytes: 64 << 10,
+            coalesce_packed_below_bytes: 8 << 10,
+            coalesced_bytes_max: 512 << 10,
         }
     }
 }

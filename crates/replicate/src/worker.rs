@@ -256,9 +256,10 @@ impl Worker {
             decompressed_bytes_max: self.ctx.limits.decompressed_bytes_max,
             ..RecordLimits::default()
         };
+        let coalescing = self.ctx.limits.coalescing();
         for seed in seeds {
             let id = self.lanes.len();
-            let mut lane = Lane::new(seed, limits, self.ctx.limits.map_segments_max);
+            let mut lane = Lane::new(seed, limits, coalescing, self.ctx.limits.map_segments_max);
             lane.set_producer_memory(self.ctx.limits.producer_memory);
             if lane.is_dirty {
                 // The process before this one may have died a moment ago.

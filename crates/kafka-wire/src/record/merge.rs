@@ -21,17 +21,20 @@ pub struct BatchMerger {
     base_timestamp: i64,
     max_timestamp: i64,
     count: i32,
+    /// Bytes that the merged batch may have before compression.
+    bytes_max: usize,
     /// Room for the header, then the records as they are before compression.
     out: Vec<u8>,
 }
 
 impl BatchMerger {
-    /// A merger for batches of `compression`; `capacity` bytes of records are expected.
+    /// A merger for batches of `compression`, whose merged batch has at most `bytes_max` bytes before compression;
+    /// `capacity` of them are expected.
     #[must_use]
-    pub fn new(compression: Compression, capacity: usize) -> Self {
-        let mut out = Vec::with_capacity(HEADER_BYTES + capacity);
+    pub fn new(compression: Compression, capacity: usize, bytes_max: usize) -> Self {
+        let mut out = Vec::with_capacity(HEADER_BYTES + capacity.min(bytes_max));
         out.resize(HEADER_BYTES, 0);
-        Self { compression, base_timestamp: -1, max_timestamp: -1, count: 0, out }
+        Self { compression, base_timestamp: -1, max_timestamp: -1, count: 0, bytes_max, out }
     }
 
     /// Bytes of the merged batch so far, before compression.
@@ -45,8 +48,8 @@ impl BatchMerger {
     ///
     /// # Errors
     /// Whatever is wrong with `batch`: checksum, codec, records; [`RecordFault::OffsetDelta`] when its offsets are not dense;
-    /// [`BatchError::Field`] when it is of another kind than plain records of this codec with their own times. Nothing
-    /// of it was added then.
+    /// [`BatchError::Field`] when it is of another kind than plain records of this codec with their own times;
+    /// [`BatchError::Limit`] when it does not fit. Nothing of it was added then.
     pub fn push(&mut self, batch: &BatchV2, limits: &RecordLimits) -> Result<(), BatchError> {
         let kept = (self.out.len(), self.base_timestamp, self.max_timestamp, self.count);
         let added = self.add(batch, limits);
@@ -79,7 +82,9 @@ impl BatchMerger {
         match self.compression {
             Compression::None => self.add_records(header, &batch.payload(), limits),
             codec => {
-                let max = limits.decompressed_bytes_max;
+                let max = limits
+                    .decompressed_bytes_max
+                    .min(self.bytes_max.saturating_sub(self.out.len()));
                 let records =
                     compression::decompress(codec, &batch.payload(), max).map_err(|source| {
                         BatchError::Compression { base_offset: header.base_offset, source }
@@ -115,6 +120,10 @@ impl BatchMerger {
         if cursor.left() != 0 {
             let fault = RecordFault::Trailing(cursor.left());
             return Err(BatchError::Record { base_offset, index: count, at: cursor.at(), fault });
+        }
+        if self.out.len() > self.bytes_max {
+            let (found, limit) = (self.out.len(), self.bytes_max);
+            return Err(BatchError::Limit { base_offset, what: "bytes", found, limit });
         }
         Ok(())
     }

@@ -197,7 +197,9 @@ impl Lane {
             source_start,
             source_next,
             rebuilt,
-            _lease: Arc::clone(lease),
+            lease: Arc::clone(lease),
+            leases: Vec::new(),
+            is_final: false,
         });
         self.next_ordinal = self.next_ordinal.plus(count);
         self.swap_last_batches();

@@ -33,6 +33,8 @@ pub(super) struct Pending {
     pub(super) offsets: Vec<i64>,
     /// The source offset behind it.
     next: i64,
+    /// Its cuts are fixed from then on.
+    was_sent: bool,
 }
 
 /// What must survive the process.
@@ -121,7 +123,7 @@ impl Mirror {
             let offsets: Vec<i64> =
                 piece.offsets.iter().copied().filter(|offset| *offset >= self.position).collect();
             if piece.is_visible && !offsets.is_empty() {
-                self.waiting.push_back(Pending { offsets, next: piece.next });
+                self.waiting.push_back(Pending { offsets, next: piece.next, was_sent: false });
             }
             self.position = self.position.max(piece.next);
         }
@@ -161,8 +163,20 @@ impl Mirror {
             && count < front.offsets.len()
         {
             let offsets = front.offsets.split_off(count);
+            let was_sent = front.was_sent;
             let next = std::mem::replace(&mut front.next, offsets[0]);
-            self.waiting.insert(1, Pending { offsets, next });
+            self.waiting.insert(1, Pending { offsets, next, was_sent });
+        }
+    }
+
+    /// The lane merges batches as it likes, as long as none of them was sent before: the first waiting one has `count` records.
+    pub(super) fn merge(&mut self, count: usize) {
+        while let Some(mut front) = self.waiting.pop_front_if(|front| front.offsets.len() < count) {
+            let second = self.waiting.pop_front().expect("merged more than there is");
+            assert!(!front.was_sent && !second.was_sent, "merged after it was sent: {self:?}");
+            front.offsets.extend(second.offsets);
+            front.next = second.next;
+            self.waiting.push_front(front);
         }
     }
 
@@ -175,7 +189,8 @@ impl Mirror {
 
     /// The batch goes out.
     pub(super) fn send(&mut self) {
-        if let Some(pending) = self.waiting.pop_front() {
+        if let Some(mut pending) = self.waiting.pop_front() {
+            pending.was_sent = true;
             self.sequence += i64::try_from(pending.offsets.len()).unwrap();
             self.known_to = self.known_to.max(pending.offsets.last().copied());
             self.under_way.push_back(pending);

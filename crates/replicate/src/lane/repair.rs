@@ -5,6 +5,7 @@
 //! refused batch is the first one the target does not have.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use forward::{DropReason, Ordinal, RebuildReason, SourceOffset, TargetOffset, rebuild};
@@ -45,9 +46,11 @@ impl Lane {
         Some(Refused { count: front.count, bytes: front.size_bytes() })
     }
 
-    /// The oldest batch was refused as it is; it is rebuilt once. False when it had been already.
+    /// The oldest batch was refused as it is; it is rebuilt once. False when it had been already, unless only to merge it.
     pub(crate) fn rebuild_refused(&mut self) -> bool {
-        let can = self.in_flight.front().is_some_and(|front| front.rebuilt.is_none());
+        let can = self.in_flight.front().is_some_and(|front| {
+            front.rebuilt.is_none_or(|reason| reason == RebuildReason::Coalesced)
+        });
         if can {
             self.repair = Some(Repair::Rebuild);
         }
@@ -198,7 +201,9 @@ impl Lane {
             source_start: self.runs.source_of(ordinal).unwrap_or(whole.source_start),
             source_next: whole.source_next,
             rebuilt: Some(reason),
-            _lease: std::sync::Arc::clone(&whole._lease),
+            lease: Arc::clone(&whole.lease),
+            leases: whole.leases.clone(),
+            is_final: true,
         }
     }
 

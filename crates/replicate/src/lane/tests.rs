@@ -19,6 +19,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::budget::ByteBudget;
 
+/// Small enough that merged batches are full now and then.
+const COALESCING: Coalescing = Coalescing {
+    below_bytes: 1 << 16,
+    packed_below_bytes: 0,
+    merged_bytes_max: 300,
+    under_way_max: 3,
+};
+
 /// A target partition with one producer.
 #[derive(Default)]
 struct Target {
@@ -185,7 +193,7 @@ impl World {
             end: None,
             status: LaneStatus::new(key()),
         };
-        Lane::new(seed, RecordLimits::default(), 16)
+        Lane::new(seed, RecordLimits::default(), COALESCING, 16)
     }
 
     /// A fetch at the lane's position: a few batches, as they are in the source now.
@@ -218,6 +226,9 @@ impl World {
 
     /// Sends one batch; the request or its answer may be lost.
     fn send(&mut self) {
+        if self.random.bool() {
+            self.lane.prepare_batch();
+        }
         let Some((header, payload)) = self.lane.next_batch() else { return };
         let answer = match self.random.u8(0..20) {
             0 => None,
@@ -380,4 +391,52 @@ async fn old_batches_wait_for_strays() {
     world.lane.set_producer_memory(Duration::from_secs(3600));
     world.lane.forget_strays(until);
     assert!(world.lane.can_send());
+}
+
+/// What waits together goes as one batch, up to the limit, and books as one.
+#[tokio::test]
+async fn neighbours_that_wait_are_merged() {
+    let mut world = waiting(&[0, 2, 4, 90]).await;
+    let bytes = world.lane.buffered_bytes();
+    assert!(world.lane.prepare_batch() > 100);
+    assert!(world.lane.buffered_bytes() < bytes);
+    let (header, payload) = world.lane.next_batch().unwrap();
+    let base = world.target.append(&header, &payload).unwrap();
+    world.lane.acknowledge(base).unwrap();
+    assert_eq!(world.target.log.len(), 1);
+    assert_eq!(world.target.values, ["0", "1", "2", "3", "4", "5", "90", "91"]);
+    assert_eq!(world.lane.acked().source_next, SourceOffset(92));
+    assert_eq!(world.lane.buffered_bytes(), 0);
+}
+
+/// As many batches as may be under way go as they are; more than that are merged, and also those that wait for each other
+/// because the target forgets their producer.
+#[tokio::test]
+async fn a_lane_that_keeps_up_merges_nothing() {
+    let sent = async |memory| {
+        let mut world = waiting(&[0, 2, 4]).await;
+        world.lane.set_producer_memory(memory);
+        while !world.lane.ready.is_empty() {
+            world.lane.prepare_batch();
+            let (header, payload) = world.lane.next_batch().unwrap();
+            let base = world.target.append(&header, &payload).unwrap();
+            world.lane.acknowledge(base).unwrap();
+        }
+        world.target.log.iter().map(|header| header.record_count).collect::<Vec<i32>>()
+    };
+    assert_eq!(sent(Duration::MAX).await, [2, 2, 2]);
+    assert_eq!(sent(Duration::ZERO).await, [2, 4]);
+}
+
+/// An open lane with batches of two records that wait to be sent.
+async fn waiting(firsts: &[i64]) -> World {
+    let lease = lease().await;
+    let mut world = World::new(0, Arc::clone(&lease));
+    for first in firsts {
+        let blob = batch_of(&[*first, first + 1]);
+        world.lane.accept(blob, &mut AbortedFilter::new([]), &lease).unwrap();
+    }
+    world.open();
+    world.journal();
+    world
 }

@@ -17,9 +17,6 @@ use crate::lane::{Phase, Recovered};
 use crate::recover::{Fence, OpenError, Opened, Standing};
 use crate::spec::UnknownTarget;
 
-/// Requests under way per connection. The broker works on one at a time (P11); the others hide the way.
-const REQUESTS_MAX: usize = 5;
-
 /// Bytes under way per connection.
 const WINDOW_BYTES: usize = 16 << 20;
 
@@ -111,7 +108,7 @@ impl Worker {
                 return self.connect_target(id);
             };
             if broker.queue.is_empty()
-                || broker.requests >= REQUESTS_MAX
+                || broker.requests >= self.ctx.limits.produce_requests_max
                 || broker.bytes >= WINDOW_BYTES
             {
                 return;
@@ -191,11 +188,10 @@ impl Worker {
                 continue;
             }
             let at = (lane.key.target_topic.clone(), lane.key.target_partition);
-            let is_full =
-                packing.bytes > 0 && packing.bytes + lane.next_batch_bytes() > REQUEST_BYTES_MAX;
+            let bytes = lane.prepare_batch();
+            let is_full = packing.bytes > 0 && packing.bytes + bytes > REQUEST_BYTES_MAX;
             // Two lanes may share a target partition; a request takes one batch of each partition.
             if !is_full && !packing.taken.contains(&at) {
-                let bytes = lane.next_batch_bytes();
                 let topic_id = lane.target_topic_id.unwrap_or_default();
                 if let Some((header, payload)) = lane.next_batch() {
                     let partition = ProducePartition { partition: at.1, header, payload };

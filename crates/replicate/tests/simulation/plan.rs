@@ -102,6 +102,10 @@ impl Plan {
         spec.limits.fetch_partition_bytes_max = *pick(random, &[200, 700, 3_000, 1 << 20]);
         spec.limits.produce_timeout = Duration::from_millis(random.u64(500..4_000));
         spec.limits.map_segments_max = *pick(random, &[1, 3, 4096]);
+        spec.limits.produce_requests_max = *pick(random, &[1, 5]);
+        spec.limits.coalesce_below_bytes = *pick(random, &[0, 300, 64 << 10]);
+        spec.limits.coalesce_packed_below_bytes = *pick(random, &[0, 64 << 10]);
+        spec.limits.coalesced_bytes_max = *pick(random, &[700, 512 << 10]);
         let mut client = ClientLimits::default();
         client.connect_timeout = Duration::from_secs(3);
         client.request_timeout = Duration::from_millis(random.u64(2_000..8_000));

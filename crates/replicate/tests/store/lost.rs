@@ -69,7 +69,8 @@ fn a_state_older_than_the_target_goes_on_exactly() {
             let mut world = World::new();
             let disk = new_disk();
             run_to_the_end(&world, &disk, "first").await;
-            let backup = Disk::new(disk.image(at, Loss::Nothing), Rule::Never);
+            let backup = disk.image(at.min(disk.op_count()), Loss::Nothing);
+            let backup = Disk::new(backup, Rule::Never);
             // More runs, and another producer epoch, that the backup does not know.
             for kind in [Kind::Gaps, Kind::Plain, Kind::Aborted, Kind::Plain] {
                 world.append(0, kind, 4);

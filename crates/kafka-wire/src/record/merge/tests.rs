@@ -19,7 +19,7 @@ fn record(offset: i64, timestamp: i64, value: &[u8]) -> Record {
 }
 
 fn merged(batches: &[BatchV2], compression: Compression) -> Result<BatchV2, BatchError> {
-    let mut merger = BatchMerger::new(compression, 0);
+    let mut merger = BatchMerger::new(compression, 0, usize::MAX);
     for batch in batches {
         merger.push(batch, &RecordLimits::default())?;
     }
@@ -41,7 +41,7 @@ fn what_cannot_be_merged_is_refused_and_leaves_nothing_behind() {
         BatchV2::parse(damaged.into()).unwrap(),
     ];
     for bad in &refused {
-        let mut merger = BatchMerger::new(Compression::None, 0);
+        let mut merger = BatchMerger::new(Compression::None, 0, usize::MAX);
         merger.push(&good, &RecordLimits::default()).unwrap();
         merger.push(bad, &RecordLimits::default()).unwrap_err();
         merger.push(&good, &RecordLimits::default()).unwrap();
@@ -51,6 +51,21 @@ fn what_cannot_be_merged_is_refused_and_leaves_nothing_behind() {
         );
     }
     merged(&[], Compression::None).unwrap_err();
+}
+
+/// A batch that would make the merged one too large is refused whole, whatever its size on the wire.
+#[test]
+fn what_does_not_fit_is_refused() {
+    for compression in [Compression::None, Compression::Zstd] {
+        let options = BatchOptions { compression, ..BatchOptions::default() };
+        let one = batch(&options, &[record(0, 1, &[7; 300])]);
+        let mut merger = BatchMerger::new(compression, 0, 800);
+        merger.push(&one, &RecordLimits::default()).unwrap();
+        merger.push(&one, &RecordLimits::default()).unwrap();
+        assert!(merger.size_bytes() > 600);
+        merger.push(&one, &RecordLimits::default()).unwrap_err();
+        assert_eq!(merger.finish().unwrap().header.record_count, 2);
+    }
 }
 
 fn any_record() -> impl Strategy<Value = Record> {

@@ -17,8 +17,16 @@ use proptest::prelude::*;
 use super::{Mirror, Piece, Saved, Slot, State};
 use crate::budget::{ByteBudget, Lease};
 use crate::journal::{LaneKey, LaneProgress, LaneRecord, SourceEpochs};
-use crate::lane::{Lane, LaneSeed, Phase, Recovered};
+use crate::lane::{Coalescing, Lane, LaneSeed, Phase, Recovered};
 use crate::progress::LaneStatus;
+
+/// Some batches are too large to be merged, and merged ones are soon full.
+const COALESCING: Coalescing = Coalescing {
+    below_bytes: 110,
+    packed_below_bytes: 110,
+    merged_bytes_max: 200,
+    under_way_max: 2,
+};
 
 /// Ours, and that of somebody else.
 const PRODUCER_ID: i64 = 7;
@@ -174,7 +182,7 @@ fn lane(record: &LaneRecord, map_end: Option<Segment>) -> Lane {
         must_check: false,
         status: LaneStatus::new(key()),
     };
-    Lane::new(seed, RecordLimits::default(), 4)
+    Lane::new(seed, RecordLimits::default(), COALESCING, 4)
 }
 
 impl Pair {
@@ -247,6 +255,15 @@ impl Pair {
     }
 
     fn send(&mut self) {
+        let front_count = |lane: &Lane| lane.ready.front().map_or(0, |front| front.count);
+        let before = front_count(&self.lane);
+        if self.random.u8(0..4) > 0 {
+            self.lane.prepare_batch();
+        }
+        let after = front_count(&self.lane);
+        if after > before {
+            self.mirror.merge(usize::try_from(after).unwrap());
+        }
         let allowed = self.mirror.sendable().cloned();
         let Some((header, payload)) = self.lane.next_batch() else { return };
         let batch = BatchV2::parse([&header[..], &payload[..]].concat().into()).unwrap();
