@@ -34,7 +34,8 @@ fn parse(list: &str) -> impl Iterator<Item = Word<'_>> {
 }
 
 fn search(file: &TextFile, words: &[Word<'_>]) -> Vec<Problem> {
-    let mut in_tests = file.path.starts_with("tests/") || file.path.contains("/tests/");
+    let mut in_tests = ["/tests/", "/testdata/"].iter().any(|part| file.path.contains(part));
+    in_tests |= file.path.starts_with("tests/");
     let mut problems = Vec::new();
     for (number, line) in (1..).zip(file.text.lines()) {
         in_tests |= line.starts_with("#[cfg(test)]");
@@ -65,5 +66,6 @@ mod tests {
         check("a.rs", "x\n// /some/where\n// LATER", 2);
         check("a.rs", "#[cfg(test)]\nmod tests { // LATER /some/where", 1);
         check("tests/src/a.rs", "// LATER", 0);
+        check("crates/a/testdata/a.yaml", "LATER", 0);
     }
 }
