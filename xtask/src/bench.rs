@@ -18,6 +18,7 @@ mod sandbox;
 mod stats;
 mod suites;
 mod svg;
+mod tls_relay;
 mod wire;
 
 use crate::dist;
@@ -26,12 +27,11 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use report::{Machine, Report, Suite};
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 use xtask::workspace::target_directory;
-
-pub(crate) use relay::relay;
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -72,10 +72,12 @@ enum SuiteName {
     Memory,
     /// 10 MB/s: quantiles of the time to the target
     Latency,
+    /// TLS on both sides, beside a relay with TLS (needs a JDK and Maven)
+    Tls,
 }
 
 impl SuiteName {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Null,
         Self::Peers,
         Self::Small,
@@ -83,6 +85,7 @@ impl SuiteName {
         Self::Partitions,
         Self::Memory,
         Self::Latency,
+        Self::Tls,
     ];
 
     fn run(self, bench: &Bench) -> Result<Suite> {
@@ -94,6 +97,7 @@ impl SuiteName {
             Self::Partitions => suites::partitions::run(bench),
             Self::Memory => suites::memory::run(bench),
             Self::Latency => suites::latency::run(bench),
+            Self::Tls => suites::tls::run(bench),
             Self::All => anyhow::bail!("not a suite by itself"),
         }
     }
@@ -113,6 +117,14 @@ impl Bench {
     #[expect(clippy::unused_self, reason = "suites talk to the bench only")]
     fn progress(&self, round: usize, case: &str, tool: &str, cpu: f64) {
         line(format_args!("round {}: {case}: {tool}: {cpu:.3} CPU-s/GB", round + 1));
+    }
+}
+
+/// One of the yardsticks: reads from `source`, writes to `target`, with TLS on both when there is a CA to trust.
+pub(crate) fn relay(source: SocketAddr, target: SocketAddr, ca: Option<&Path>) -> Result<()> {
+    match ca {
+        Some(ca) => tls_relay::relay(source, target, ca),
+        None => relay::relay(source, target),
     }
 }
 

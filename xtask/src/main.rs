@@ -64,11 +64,16 @@ enum Verb {
         /// Releases; all supported ones when none is given.
         releases: Vec<xtask::kafka::Release>,
     },
-    /// CPU seconds per copied gigabyte, beside a raw relay in the same run.
+    /// What kferry costs, beside a raw relay and other mirrors in the same run; writes a page and JSON.
     Bench(bench::BenchArguments),
     /// The yardstick of `bench`.
     #[command(hide = true)]
-    Relay { source: std::net::SocketAddr, target: std::net::SocketAddr },
+    Relay {
+        source: std::net::SocketAddr,
+        target: std::net::SocketAddr,
+        #[arg(long)]
+        ca: Option<std::path::PathBuf>,
+    },
     /// Break everything that can break around a running sync, for as long as one likes (needs a JDK and Maven).
     #[command(disable_help_flag = true)]
     Campaign {
@@ -102,7 +107,7 @@ fn main() -> ExitCode {
         Verb::Fuzz { seconds, targets } => fuzz::run(seconds, &targets).and_then(conclude),
         Verb::Golden { releases } => golden::run(&releases),
         Verb::Bench(arguments) => bench::run(&arguments),
-        Verb::Relay { source, target } => bench::relay(source, target),
+        Verb::Relay { source, target, ca } => bench::relay(source, target, ca.as_deref()),
         Verb::Campaign { arguments } => testing::campaign(&arguments),
         Verb::Dist => dist::run().map(drop),
         Verb::Kafka(verb) => kafka_command::run(verb),

@@ -86,7 +86,7 @@ fn drain(listener: &TcpListener) -> Result<(u64, f64)> {
 }
 
 /// The process itself (`cargo xtask relay`, hidden).
-pub(crate) fn relay(source: SocketAddr, target: SocketAddr) -> Result<()> {
+pub(super) fn relay(source: SocketAddr, target: SocketAddr) -> Result<()> {
     let mut source = TcpStream::connect(source)?;
     let mut target = TcpStream::connect(target)?;
     let mut memory = vec![0; BUFFER_BYTES + PAGE_BYTES];

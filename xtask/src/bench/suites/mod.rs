@@ -6,3 +6,4 @@ pub(super) mod memory;
 pub(super) mod null;
 pub(super) mod partitions;
 pub(super) mod peers;
+pub(super) mod tls;
