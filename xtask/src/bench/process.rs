@@ -28,6 +28,16 @@ impl Cost {
         self.user + self.system
     }
 
+    /// Two processes together.
+    pub(super) fn and(&self, other: &Self) -> Self {
+        Self {
+            user: self.user + other.user,
+            system: self.system + other.system,
+            elapsed: self.elapsed + other.elapsed,
+            peak_mib: self.peak_mib.max(other.peak_mib),
+        }
+    }
+
     /// What was taken since an earlier look at the same process.
     pub(super) fn since(&self, earlier: &Self) -> Self {
         Self {

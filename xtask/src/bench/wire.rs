@@ -254,3 +254,61 @@ impl<'a> Reader<'a> {
         self.take(length)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Reader, Wire, Writer};
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::thread;
+
+    /// A broker that answers its first request with `answer` and gives that request back.
+    fn broker(answer: Writer) -> (Wire, thread::JoinHandle<Vec<u8>>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let serving = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut length = [0; 4];
+            socket.read_exact(&mut length).unwrap();
+            let mut request = vec![0; usize::try_from(i32::from_be_bytes(length)).unwrap()];
+            socket.read_exact(&mut request).unwrap();
+            let mut frame = Writer::default();
+            frame.i32(i32::try_from(answer.0.len()).unwrap() + 4).i32(1);
+            frame.0.extend(answer.0);
+            socket.write_all(&frame.0).unwrap();
+            request
+        });
+        (Wire::connect(&address).unwrap(), serving)
+    }
+
+    #[test]
+    fn reads_end_offsets() {
+        let mut answer = Writer::default();
+        answer.i32(1).string("t").unwrap().i32(3);
+        for (index, code, offset) in [(2, 0, 7), (0, 3, -1), (1, 6, -1)] {
+            answer.i32(index).i16(code).i64(-1).i64(offset);
+        }
+        let (mut wire, serving) = broker(answer);
+        assert_eq!(wire.end_offsets("t", 3).unwrap(), [None, Some(0), Some(7)]);
+        let request = serving.join().unwrap();
+        // ListOffsets, version 1, first request.
+        assert_eq!(request[..8], [0, 2, 0, 1, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn refusals_are_errors() {
+        let mut answer = Writer::default();
+        answer.i32(1).string("t").unwrap().i32(1).i32(0).i16(10).i64(-1).i64(-1).i32(0);
+        let (mut wire, _serving) = broker(answer);
+        let error = wire.produce("t", 0, b"x").unwrap_err().to_string();
+        assert!(error.contains("error 10"), "{error}");
+    }
+
+    #[test]
+    fn short_answers_are_errors() {
+        assert!(Reader(&[0, 0, 0]).i32().is_err());
+        assert!(Reader(&[0, 5, b'a']).string().is_err());
+        let (mut wire, _serving) = broker(Writer::default());
+        assert!(wire.end_offsets("t", 1).is_err());
+    }
+}

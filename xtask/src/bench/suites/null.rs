@@ -32,10 +32,12 @@ pub(in crate::bench) fn run(bench: &Bench) -> Result<Suite> {
     for round in 0..bench.rounds {
         for (index, (batch_bytes, codec)) in CASES.into_iter().enumerate() {
             let name = name(batch_bytes, codec);
-            let cost = relay::run(bench.bytes)?;
-            let yardstick = Sample { cost, bytes: bench.bytes };
+            let before = relay::run(bench.bytes)?;
             let fill = Fill { partitions: PARTITIONS, bytes: bench.bytes, batch_bytes, codec };
             let sample = copy(bench, fill).with_context(|| name.clone())?;
+            // Before and after: a machine that becomes busier meanwhile disturbs both sides of the ratio alike.
+            let cost = before.and(&relay::run(bench.bytes)?);
+            let yardstick = Sample { cost, bytes: 2 * bench.bytes };
             bench.progress(round, &name, "raw relay", yardstick.cpu());
             bench.progress(round, &name, "kferry", sample.cpu());
             relays[index].0.push(yardstick);
