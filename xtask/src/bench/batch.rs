@@ -3,6 +3,7 @@
 //! Source: KIP-98; `DefaultRecordBatch` and `DefaultRecord` in Apache Kafka.
 
 use anyhow::{Context, Result, ensure};
+use std::time::SystemTime;
 
 const HEADER_BYTES: usize = 61;
 /// Where the checksum's bytes begin: at the attributes.
@@ -12,8 +13,9 @@ const BEFORE_LENGTH: usize = 12;
 const CODEC: u16 = 0b111;
 const CONTROL: u16 = 0b10_0000;
 
-/// One batch of these values, without keys.
-pub(super) fn encode(values: &[Vec<u8>], timestamp_ms: i64) -> Result<Vec<u8>> {
+/// One batch of these values, without keys, written now: brokers treat old records in other ways.
+pub(super) fn encode(values: &[Vec<u8>]) -> Result<Vec<u8>> {
+    let timestamp_ms = i64::try_from(SystemTime::UNIX_EPOCH.elapsed()?.as_millis())?;
     let mut records = Vec::new();
     for (delta, value) in values.iter().enumerate() {
         let mut record = vec![0]; // attributes
@@ -162,7 +164,7 @@ mod tests {
     #[test]
     fn batches_come_back() {
         let sent = vec![b"one".to_vec(), Vec::new(), vec![7; 300]];
-        let batch = encode(&sent, 5).unwrap();
+        let batch = encode(&sent).unwrap();
         let mut two = [batch.clone(), batch.clone()].concat();
         // The second begins where the first ended; a third is cut short.
         two[batch.len()..batch.len() + 8].copy_from_slice(&3_i64.to_be_bytes());

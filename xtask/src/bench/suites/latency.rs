@@ -21,8 +21,6 @@ const RECORD_BYTES: usize = 1000;
 /// Not measured: connections, first batches that travel alone.
 const WARM_UP: Duration = Duration::from_secs(3);
 const MEASURED: Duration = Duration::from_secs(10);
-/// Any time will do; the due time is in the value.
-const TIMESTAMP_MS: i64 = 1_700_000_000_000;
 const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
 const SHARES: [(f64, &str); 3] = [(0.5, "p50 ms"), (0.99, "p99 ms"), (0.999, "p99.9 ms")];
 
@@ -112,7 +110,7 @@ fn load(to: &str, from: &str, topic: &str, begin: Instant) -> Result<Seen> {
     let sending = thread::spawn(move || -> Result<()> {
         for index in 0..count {
             let due = INTERVAL * index;
-            let batch = batch::encode(&values(due)?, TIMESTAMP_MS)?;
+            let batch = batch::encode(&values(due)?)?;
             thread::sleep((begin + due).saturating_duration_since(Instant::now()));
             sender.send_produce(&name, index % PARTITIONS, &batch)?;
         }

@@ -142,7 +142,7 @@ fn arrivals(source: &Sandbox, target: &Sandbox, names: &[&str], partitions: u32)
             Ok(wire.end_offsets(topic, partitions)?.get(index).copied().flatten())
         };
         let before = end(&mut target)?;
-        let batch = batch::encode(&[b"probe".to_vec()], 1_700_000_000_000)?;
+        let batch = batch::encode(&[b"probe".to_vec()])?;
         let begin = Instant::now();
         source.produce(topic, partition, &batch)?;
         while end(&mut target)? == before {
