@@ -29,7 +29,10 @@ pub(crate) enum TextMode {
 impl TextMode {
     pub(crate) fn parse<'a>(&self, ctx: &Context<'a>, text: &'a str) -> Fallible<Map<'a>> {
         match self {
-            Self::Json { wanted } => json_object(ctx, text, wanted.as_deref()),
+            // Who watches wants to see all of them.
+            Self::Json { wanted } => {
+                json_object(ctx, text, wanted.as_deref().filter(|_| ctx.steps.is_none()))
+            }
             Self::Delimiter(mode) => mode.parse(ctx, text),
             Self::Regex(mode) => mode.parse(ctx, text),
         }

@@ -16,6 +16,7 @@ use crate::{
     jsonpath::JsonPath,
     pattern, rule,
     rule::Rule,
+    schema::Schemas,
     table::Table,
 };
 
@@ -96,6 +97,7 @@ impl Compiled {
             output,
             target,
             tables: resources.tables.clone(),
+            schemas: Schemas::default(),
             limits: Limits::default(),
             warnings: compiler.warnings,
             copies: 1,

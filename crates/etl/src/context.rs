@@ -44,6 +44,8 @@ pub(crate) struct Context<'a> {
     pub(crate) memory: RefCell<&'a mut Memory>,
     /// What each step did, when somebody wants to know.
     pub(crate) steps: Option<RefCell<Vec<Step>>>,
+    /// Index of the element of an array that is worked on.
+    pub(crate) element: Cell<usize>,
     left: Cell<usize>,
 }
 
@@ -56,7 +58,16 @@ impl<'a> Context<'a> {
         memory: &'a mut Memory,
     ) -> Self {
         let left = Cell::new(limits.work_bytes_max);
-        Self { bump, record, now, limits, memory: RefCell::new(memory), steps: None, left }
+        Self {
+            bump,
+            record,
+            now,
+            limits,
+            memory: RefCell::new(memory),
+            steps: None,
+            element: Cell::new(0),
+            left,
+        }
     }
 
     /// Takes `bytes` off the work that is left.

@@ -43,6 +43,7 @@ pub struct Compiled {
     pub(crate) output: Format,
     pub(crate) target: Target,
     pub(crate) tables: HashMap<String, Table>,
+    pub(crate) schemas: schema::Schemas,
     pub(crate) limits: Limits,
     pub(crate) warnings: Vec<String>,
     pub(crate) copies: u32,
@@ -136,6 +137,22 @@ impl Compiled {
     /// untouched are multiplied, too.
     pub fn set_multiplier(&mut self, copies: u32) {
         self.copies = copies.clamp(1, COPIES_MAX);
+    }
+
+    /// Makes the Avro schema with this id of the source's registry known.
+    ///
+    /// # Errors
+    /// What is wrong with the schema.
+    pub fn add_schema(&mut self, id: u32, text: &str) -> Result<(), String> {
+        self.schemas.add(id, text)
+    }
+
+    /// Sets the Avro schema of the output, and its id in the target's registry.
+    ///
+    /// # Errors
+    /// What is wrong with the schema.
+    pub fn set_target_schema(&mut self, id: u32, text: &str) -> Result<(), String> {
+        self.schemas.set_target(id, text)
     }
 
     /// A lookup table, to follow its source.
@@ -306,7 +323,7 @@ impl Compiled {
             Body::Throttle(throttle) => drop_unless(throttle.keeps(ctx), DropReason::Throttled),
             Body::Decode(decoder) => {
                 let bytes = message.map_or(&[][..], |message| message.bytes);
-                Flow::Document(Some(decoder.decode(ctx, bytes)?))
+                Flow::Document(Some(decoder.decode(ctx, &self.schemas, bytes)?))
             }
             // Nothing was parsed for this record: there is nothing to change.
             _ if document.is_none() => Flow::Document(None),
@@ -369,7 +386,8 @@ impl Compiled {
         let in_headers = metadata.keep && (metadata.in_headers || is_original);
         let shown = self.target.without_moved(ctx, document);
         let shown = self.target.with_metadata(ctx, shown).map_err(|fault| fault.place(&place()))?;
-        let bytes = self.output.single(ctx, shown).map_err(|fault| fault.place(&place()))?;
+        let bytes =
+            self.output.single(ctx, &self.schemas, shown).map_err(|fault| fault.place(&place()))?;
         self.target.output(ctx, document, Some(bytes), in_headers, self.copies)
     }
 }

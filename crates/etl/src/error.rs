@@ -102,6 +102,9 @@ pub struct RecordError {
     pub byte_offset: Option<usize>,
     /// Index in the JSON array that the message holds, in array mode.
     pub array_element: Option<usize>,
+    /// The schema that has to be fetched and given to [`Compiled::add_schema`](crate::Compiled::add_schema), when that is all
+    /// that is missing: the record can be tried again then.
+    pub missing_schema: Option<u32>,
 }
 
 impl RecordError {
@@ -135,6 +138,7 @@ pub(crate) struct Fault {
     pub(crate) code: ErrorCode,
     pub(crate) cause: String,
     pub(crate) byte_offset: Option<usize>,
+    pub(crate) missing_schema: Option<u32>,
 }
 
 /// Boxed: the way without errors should not carry its size.
@@ -142,11 +146,16 @@ pub(crate) type Fallible<T> = Result<T, Box<Fault>>;
 
 impl Fault {
     pub(crate) fn new(code: ErrorCode, cause: impl Into<String>) -> Box<Self> {
-        Box::new(Self { code, cause: cause.into(), byte_offset: None })
+        Box::new(Self { code, cause: cause.into(), byte_offset: None, missing_schema: None })
     }
 
     pub(crate) fn at(code: ErrorCode, offset: usize, cause: impl Into<String>) -> Box<Self> {
-        Box::new(Self { code, cause: cause.into(), byte_offset: Some(offset) })
+        Box::new(Self {
+            code,
+            cause: cause.into(),
+            byte_offset: Some(offset),
+            missing_schema: None,
+        })
     }
 
     pub(crate) fn place(self, place: &Place) -> RecordError {
@@ -157,6 +166,7 @@ impl Fault {
             cause: clip(&self.cause),
             byte_offset: self.byte_offset,
             array_element: None,
+            missing_schema: self.missing_schema,
         }
     }
 }

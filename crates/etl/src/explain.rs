@@ -74,10 +74,10 @@ impl Compiled {
             let last = outputs.array_elements_dropped;
             warnings.push(format!("array elements 1..{last} are not output in single mode"));
         }
-        let parsed = steps
-            .iter()
-            .rev()
-            .find(|step| step.path.ends_with(".analyse") || step.path.ends_with(".secondary"));
+        let parsed = steps.iter().rev().find(|step| {
+            step.output.is_some()
+                && (step.path.ends_with(".analyse") || step.path.ends_with(".secondary"))
+        });
         let suggested_rows =
             parsed.and_then(|step| step.output.as_deref()).map(suggest).unwrap_or_default();
         Explanation { result, steps, suggested_rows, warnings }

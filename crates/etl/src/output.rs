@@ -5,6 +5,7 @@ use crate::{
     error::{ErrorCode, Fallible, Fault},
     json,
     rule::RowOutput,
+    schema::{self, Schemas},
     value::{Map, Value},
 };
 
@@ -13,6 +14,7 @@ use crate::{
 pub(crate) enum Format {
     Json,
     Row(RowOutput),
+    Avro,
     Original,
 }
 
@@ -22,7 +24,12 @@ fn too_large(max: usize) -> Box<Fault> {
 
 impl Format {
     /// The bytes of one document.
-    pub(crate) fn single<'a>(&self, ctx: &Context<'a>, document: Map<'a>) -> Fallible<&'a [u8]> {
+    pub(crate) fn single<'a>(
+        &self,
+        ctx: &Context<'a>,
+        schemas: &Schemas,
+        document: Map<'a>,
+    ) -> Fallible<&'a [u8]> {
         let max = ctx.limits.output_bytes_max;
         let mut out = Vec::with_capacity(1024);
         match self {
@@ -32,6 +39,12 @@ impl Format {
                 }
             }
             Self::Row(row) => write_row(row, document, &mut out, max)?,
+            Self::Avro => {
+                schema::encode(ctx, schemas, document, &mut out)?;
+                if out.len() > max {
+                    return Err(too_large(max));
+                }
+            }
             Self::Original => return Ok(ctx.record.value.unwrap_or_default()),
         }
         Ok(ctx.bump.alloc_slice_copy(&out))
@@ -64,7 +77,8 @@ impl Format {
                     write_row(row, *document, &mut out, max)?;
                 }
             }
-            Self::Original => return Ok(ctx.record.value.unwrap_or_default()),
+            // Refused when the rule is compiled.
+            Self::Avro | Self::Original => return Ok(ctx.record.value.unwrap_or_default()),
         }
         Ok(ctx.bump.alloc_slice_copy(&out))
     }

@@ -51,11 +51,14 @@ impl Sample {
     }
 }
 
+/// Offset of a record and index of an element of its array.
+type Place = (i64, usize);
+
 /// What one `dedupe` or `throttle` remembers.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     /// Where a key was seen first, and when.
-    keys: HashMap<u128, (i64, i64)>,
+    keys: HashMap<u128, (Place, i64)>,
     order: VecDeque<(u128, i64)>,
     /// Records let through in the second of `second`.
     second: i64,
@@ -92,11 +95,11 @@ impl Dedupe {
                 seen.keys.remove(&old);
             }
         }
-        let offset = ctx.record.offset;
+        let place = (ctx.record.offset, ctx.element.get());
         match seen.keys.get(&key) {
-            Some((first, _)) => Ok(*first != offset),
+            Some((first, _)) => Ok(*first != place),
             None => {
-                seen.keys.insert(key, (offset, now));
+                seen.keys.insert(key, (place, now));
                 seen.order.push_back((key, now));
                 Ok(false)
             }

@@ -4,19 +4,21 @@
 
 mod support;
 
-use support::{check_example, example_ids};
+use support::{Examples, check};
+
+const EXAMPLES: &str = include_str!("../testdata/examples.yaml");
 
 macro_rules! examples {
     ($($name:ident: $id:literal,)*) => {
         $(#[test]
         fn $name() {
-            check_example($id);
+            check(&Examples::read(EXAMPLES), $id);
         })*
 
         /// No example of the file is left out, and none is made up.
         #[test]
         fn all_examples_are_tests() {
-            assert_eq!(example_ids(), [$($id),*]);
+            assert_eq!(Examples::read(EXAMPLES).ids(), [$($id),*]);
         }
     };
 }

@@ -15,6 +15,13 @@ impl Compiler<'_> {
     pub(super) fn output(&mut self, rule: &Rule) -> Format {
         match &rule.output {
             rule::Output::Json => Format::Json,
+            rule::Output::Avro { .. } => {
+                if rule.chains.iter().any(is_multi) {
+                    let cause = "an array of documents cannot be written as Avro; use output: each";
+                    self.error("output.format", ErrorCode::TemplateValue, cause);
+                }
+                Format::Avro
+            }
             rule::Output::Original => Format::Original,
             rule::Output::Row(row) => {
                 if row.with_keys {
@@ -104,4 +111,13 @@ impl Compiler<'_> {
             }
         })
     }
+}
+
+/// Whether a chain makes one array of all elements.
+fn is_multi(chain: &rule::Chain) -> bool {
+    let rule::ChainBody::Process(process) = &chain.body else { return false };
+    matches!(
+        process.analyse.mode,
+        rule::AnalyseMode::JsonArray { output: rule::ArrayOutput::Multi, .. }
+    )
 }

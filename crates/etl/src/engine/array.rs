@@ -53,6 +53,7 @@ impl Compiled {
         let mut documents = Vec::new();
         let mut reason = None;
         for (index, map) in maps.into_iter().take(count).enumerate() {
+            ctx.element.set(index);
             match self.element(ctx, process, at, map) {
                 Ok(Ok(document)) => documents.push(document),
                 Ok(Err(dropped)) => reason = Some(dropped),

@@ -1,5 +1,7 @@
 //! Personal data hidden: by position, or by what it looks like.
 
+use std::sync::OnceLock;
+
 use regex::Regex;
 
 use crate::{context::Context, error::Fallible, pattern, rule::RedactKind};
@@ -31,21 +33,30 @@ pub(crate) struct Redaction {
     new: String,
 }
 
+/// The expression of a kind, compiled once for all rules.
+fn regex_of(kind: RedactKind) -> Result<Regex, pattern::PatternError> {
+    static COMPILED: [OnceLock<Regex>; 4] = [const { OnceLock::new() }; 4];
+    let (slot, text) = match kind {
+        RedactKind::Card => (0, r"\b\d(?:[ -]?\d){12,18}\b"),
+        RedactKind::Phone => (1, r"\+\d{1,3}[ -]?\d(?:[ -]?\d){6,13}\b|\b1[3-9]\d{9}\b"),
+        RedactKind::Email => {
+            (2, r"\b[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)+\b")
+        }
+        RedactKind::NationalId => (
+            3,
+            r"\b[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[0-9Xx]\b",
+        ),
+    };
+    if let Some(regex) = COMPILED[slot].get() {
+        return Ok(regex.clone());
+    }
+    let regex = pattern::compile(text)?;
+    Ok(COMPILED[slot].get_or_init(|| regex).clone())
+}
+
 impl Redaction {
     pub(crate) fn compile(kinds: &[RedactKind], new: &str) -> Result<Self, pattern::PatternError> {
-        let compile = |kind: &RedactKind| {
-            let text = match kind {
-                RedactKind::Card => r"\b\d(?:[ -]?\d){12,18}\b",
-                RedactKind::Phone => r"\+\d{1,3}[ -]?\d(?:[ -]?\d){6,13}\b|\b1[3-9]\d{9}\b",
-                RedactKind::Email => {
-                    r"\b[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)+\b"
-                }
-                RedactKind::NationalId => {
-                    r"\b[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[0-9Xx]\b"
-                }
-            };
-            Ok((*kind, pattern::compile(text)?))
-        };
+        let compile = |kind: &RedactKind| Ok((*kind, regex_of(*kind)?));
         let mut patterns = kinds.iter().map(compile).collect::<Result<Vec<_>, _>>()?;
         // An identity number could be read as a card: the longer, stricter form goes first.
         patterns.sort_by_key(|(kind, _)| match kind {

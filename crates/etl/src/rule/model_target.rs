@@ -106,6 +106,12 @@ pub enum Output {
     Json,
     /// Values, or keys and values, between delimiters.
     Row(RowOutput),
+    /// Avro in the framing of schema registries, with the schema of this subject
+    /// ([`Compiled::set_target_schema`](crate::Compiled::set_target_schema)).
+    Avro {
+        /// Subject in the registry of the target.
+        subject: String,
+    },
     /// The bytes that the rule read; for rules that only filter, route or sample.
     Original,
 }

@@ -232,9 +232,15 @@ fn output(fields: &mut Fields<'_, '_>) -> Output {
     enum Format {
         Json,
         Row,
+        Avro,
         Original,
     }
-    let formats = [("json", Format::Json), ("row", Format::Row), ("original", Format::Original)];
+    let formats = [
+        ("json", Format::Json),
+        ("row", Format::Row),
+        ("avro", Format::Avro),
+        ("original", Format::Original),
+    ];
     let format = fields.choice("format", &formats).unwrap_or(Format::Json);
     let row = {
         let mut inner = fields.inner("row");
@@ -249,8 +255,11 @@ fn output(fields: &mut Fields<'_, '_>) -> Output {
         inner.finish();
         row
     };
+    let subject =
+        if matches!(format, Format::Avro) { fields.needed("subject") } else { String::new() };
     fields.finish();
     match format {
+        Format::Avro => Output::Avro { subject },
         Format::Json => Output::Json,
         Format::Row => Output::Row(row),
         Format::Original => Output::Original,

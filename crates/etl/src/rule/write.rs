@@ -153,6 +153,9 @@ fn output(output: &Output) -> Node {
     };
     match output {
         Output::Json => Node::map(vec![("format", Node::text("json"))]),
+        Output::Avro { subject } => {
+            Node::map(vec![("format", Node::text("avro")), ("subject", Node::text(subject))])
+        }
         Output::Original => Node::map(vec![("format", Node::text("original"))]),
         Output::Row(parameters) => {
             Node::map(vec![("format", Node::text("row")), ("row", row(parameters))])

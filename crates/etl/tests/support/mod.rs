@@ -2,7 +2,7 @@
 
 mod run;
 
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
@@ -76,23 +76,24 @@ struct Selection {
     name: String,
 }
 
-fn examples() -> &'static [Example] {
-    static EXAMPLES: OnceLock<Vec<Example>> = OnceLock::new();
-    EXAMPLES.get_or_init(|| {
-        let text = include_str!("../../testdata/examples.yaml");
-        serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("examples.yaml: {error}"))
-    })
-}
+/// The examples of one file.
+pub(crate) struct Examples(Vec<Example>);
 
-/// The ids in the order of the file.
-pub(crate) fn example_ids() -> Vec<&'static str> {
-    examples().iter().map(|example| example.id.as_str()).collect()
+impl Examples {
+    pub(crate) fn read(text: &str) -> Self {
+        Self(serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    /// The ids in the order of the file.
+    pub(crate) fn ids(&self) -> Vec<&str> {
+        self.0.iter().map(|example| example.id.as_str()).collect()
+    }
 }
 
 /// Runs all cases of one example.
-pub(crate) fn check_example(id: &str) {
-    let example =
-        examples().iter().find(|example| example.id == id).expect("an example with this id");
+pub(crate) fn check(examples: &Examples, id: &str) {
+    let example = examples.0.iter().find(|example| example.id == id);
+    let example = example.expect("an example with this id");
     assert!(!example.cases.is_empty(), "{id} has no case");
     for (index, case) in example.cases.iter().enumerate() {
         run::case(case, &format!("{id}, case {index}"));

@@ -1,8 +1,9 @@
 //! Runs one case.
 
 use etl::{
-    Compiled, DeadLetterContext, DropReason, ErrorCode, Output, Record, RecordError, Resources,
-    Rule, RuleErrors, Scratch, Selection, StepStatus, dead_letter, generate_regex, rule::Failure,
+    Compiled, DeadLetterContext, DropReason, ErrorCode, Limits, Output, Record, RecordError,
+    Resources, Rule, RuleErrors, Scratch, Selection, StepStatus, dead_letter, generate_regex,
+    rule::Failure,
 };
 
 use super::{Case, Texts};
@@ -54,6 +55,7 @@ pub(crate) fn case(case: &Case, at: &str) {
 
 fn record(case: &Case, rule: &Rule, at: &str) {
     let mut compiled = Compiled::new(rule, &Resources::new()).unwrap();
+    compiled.set_limits(Limits { work_bytes_max: 16 << 20, ..Limits::default() });
     compiled.set_multiplier(case.multiplier.unwrap_or(1));
     let value = match (&case.input, &case.in_hex) {
         _ if case.in_null => None,
@@ -118,20 +120,22 @@ fn check_outputs(case: &Case, records: &[Output<'_>], at: &str) {
         .iter()
         .flat_map(|output| std::iter::repeat_n(output, output.copies as usize))
         .collect();
-    let texts: Vec<Option<String>> = written
-        .iter()
-        .map(|output| output.value.map(|value| String::from_utf8(value.to_vec()).unwrap()))
-        .collect();
-    let wanted: Vec<Option<String>> = match &case.out {
+    let values: Vec<Option<&[u8]>> = written.iter().map(|output| output.value).collect();
+    let hex = case.out_hex.as_deref().map(unhex);
+    let wanted: Vec<Option<&[u8]>> = match (&case.out, &hex) {
         _ if case.out_null => vec![None],
-        Some(Texts::One(text)) => vec![Some(text.clone())],
-        Some(Texts::Many(texts)) => texts.iter().cloned().map(Some).collect(),
-        None if case.out_hex.is_some() => {
-            vec![Some(String::from_utf8(unhex(case.out_hex.as_deref().unwrap())).unwrap())]
-        }
-        None => Vec::new(),
+        (Some(Texts::One(text)), _) => vec![Some(text.as_bytes())],
+        (Some(Texts::Many(texts)), _) => texts.iter().map(|text| Some(text.as_bytes())).collect(),
+        (None, Some(bytes)) => vec![Some(bytes)],
+        (None, None) => Vec::new(),
     };
-    assert_eq!(texts, wanted, "{at}");
+    let shown = |values: &[Option<&[u8]>]| -> Vec<String> {
+        values
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.unwrap_or(b"(null)")).into_owned())
+            .collect()
+    };
+    assert!(values == wanted, "{at}: wrote {:?}, expected {:?}", shown(&values), shown(&wanted));
     for output in written {
         if let Some(topic) = &case.out_topic {
             assert_eq!(output.topic, Some(topic.as_str()), "{at}");

@@ -1,0 +1,270 @@
+//! What needs more than one record, or something besides a rule: memory, secrets, tables, explanations.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use etl::{Compiled, DropReason, ErrorCode, Limits, Record, Resources, Rule, Scratch, Table};
+use jiff::{SignedDuration, Timestamp};
+
+fn rule(spec: &str) -> Rule {
+    Rule::parse(&format!("apiVersion: etl/v1\nspec: {{{spec}}}"))
+        .unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn compiled(spec: &str) -> Compiled {
+    Compiled::new(&rule(spec), &Resources::new()).unwrap()
+}
+
+fn value(compiled: &Compiled, text: &str) -> Result<String, ErrorCode> {
+    let mut scratch = Scratch::new();
+    let record = Record::from_value(text.as_bytes());
+    let outputs =
+        compiled.apply(&record, Timestamp::UNIX_EPOCH, &mut scratch).map_err(|error| error.code)?;
+    Ok(String::from_utf8(outputs.records[0].value.unwrap().to_vec()).unwrap())
+}
+
+#[test]
+fn dedupe_forgets_after_its_window_and_lets_a_retry_through() {
+    let compiled = compiled(
+        "chains: [{analyse: {mode: json}}, {kind: dedupe, key: [id], window_ms: 1000, max_keys: 2}]",
+    );
+    let mut scratch = Scratch::new();
+    let mut kept = |offset: i64, id: &str, at_ms: i64| {
+        let text = format!("{{\"id\":\"{id}\"}}");
+        let record = Record { offset, ..Record::from_value(text.as_bytes()) };
+        let now = Timestamp::from_millisecond(at_ms).unwrap();
+        compiled.apply(&record, now, &mut scratch).unwrap().dropped.is_none()
+    };
+    assert!(kept(0, "a", 0));
+    assert!(!kept(1, "a", 10), "seen before");
+    assert!(kept(0, "a", 20), "the same record again is no duplicate of itself");
+    assert!(kept(2, "a", 1000), "the window is over");
+    assert!(kept(3, "b", 1001));
+    assert!(kept(4, "c", 1002));
+    assert!(kept(5, "d", 1003), "the memory is full");
+    assert!(kept(6, "a", 1004), "the oldest key was forgotten");
+    assert!(!kept(7, "d", 1005));
+}
+
+#[test]
+fn elements_of_one_array_can_be_duplicates() {
+    let compiled = compiled(
+        "chains: [{analyse: {mode: json_array, output: each}}, {kind: dedupe, key: [id]}]",
+    );
+    let record = Record::from_value(br#"[{"id":1},{"id":1},{"id":2}]"#);
+    let mut scratch = Scratch::new();
+    for _ in 0..2 {
+        let outputs = compiled.apply(&record, Timestamp::UNIX_EPOCH, &mut scratch).unwrap();
+        assert_eq!((outputs.records.len(), outputs.array_elements_filtered), (2, 1));
+    }
+}
+
+#[test]
+fn throttle_counts_each_second_anew() {
+    let compiled =
+        compiled("chains: [{kind: throttle, records_per_second: 2}, {analyse: {mode: json}}]");
+    let mut scratch = Scratch::new();
+    let mut reason = |offset: i64, second: i64| {
+        let record = Record { offset, ..Record::from_value(b"{}") };
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
+        compiled.apply(&record, now, &mut scratch).unwrap().dropped
+    };
+    assert_eq!(
+        [reason(0, 5), reason(1, 5), reason(1, 5), reason(2, 5)],
+        [None, None, None, Some(DropReason::Throttled)]
+    );
+    assert_eq!(reason(3, 6), None);
+}
+
+#[test]
+fn samples_keep_their_share_and_keep_keys_together() {
+    let compiled =
+        compiled("chains: [{kind: sample, percent: 25, by_key: true}, {analyse: {mode: json}}]");
+    let mut scratch = Scratch::new();
+    let mut kept = 0;
+    for at in 0..4000_i64 {
+        let key = (at / 2).to_string();
+        let mut is_kept = |offset: i64| {
+            let record = Record { offset, key: Some(key.as_bytes()), ..Record::from_value(b"{}") };
+            compiled.apply(&record, Timestamp::UNIX_EPOCH, &mut scratch).unwrap().dropped.is_none()
+        };
+        assert_eq!(is_kept(at), is_kept(at + 1));
+        kept += i32::from(is_kept(at));
+    }
+    assert!((900..1100).contains(&kept), "{kept} of 4000");
+}
+
+#[test]
+fn secrets_are_needed_and_never_shown() {
+    let spec = "chains: [{analyse: {mode: json}, rows: [{key: v, ops: [{op: hash, alg: hmac-sha256, secret: k}]}]}]";
+    let errors = Compiled::new(&rule(spec), &Resources::new()).unwrap_err();
+    assert_eq!(errors.iter().next().unwrap().code, ErrorCode::SecretUnknown);
+    let resources = Resources::new().with_secret("k", b"key");
+    let compiled = Compiled::new(&rule(spec), &resources).unwrap();
+    // RFC 2104's construction, known answer.
+    let text = r#"{"v":"The quick brown fox jumps over the lazy dog"}"#;
+    let expected = r#"{"v":"f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8"}"#;
+    assert_eq!(value(&compiled, text).unwrap(), expected);
+    assert!(!format!("{resources:?} {compiled:?}").contains("107, 101, 121"));
+}
+
+#[test]
+fn lookup_joins_a_table_that_changes() {
+    let spec = "chains: [{analyse: {mode: json}}, {kind: lookup, table: users, key: u, fields: {name: name, age: age}, on_missing: fail}]";
+    assert!(Compiled::new(&rule(spec), &Resources::new()).is_err());
+    let table = Table::from_csv("id,name,age\n1,Ann,7\n", "id").unwrap();
+    let mut compiled =
+        Compiled::new(&rule(spec), &Resources::new().with_table("users", table)).unwrap();
+    assert_eq!(value(&compiled, r#"{"u":1}"#).unwrap(), r#"{"u":1,"name":"Ann","age":"7"}"#);
+    assert_eq!(value(&compiled, r#"{"u":2}"#), Err(ErrorCode::LookupMissing));
+    compiled
+        .table_mut("users")
+        .unwrap()
+        .insert_json("2", r#"{"name":"Bo","age":8.0,"x":[1]}"#)
+        .unwrap();
+    assert_eq!(value(&compiled, r#"{"u":"2"}"#).unwrap(), r#"{"u":"2","name":"Bo","age":8.0}"#);
+    compiled.table_mut("users").unwrap().remove("2");
+    assert_eq!(value(&compiled, r#"{"u":"2"}"#), Err(ErrorCode::LookupMissing));
+}
+
+#[test]
+fn explanations_show_every_row_and_suggest_some() {
+    let compiled = compiled(
+        "chains: [{analyse: {mode: json}, rows: [{key: a, type: int64}, {key: b, ops: [{op: lowercase}]}, {key: c, type: map}]}], filter: {rules: [{key: a, mode: exists}]}",
+    );
+    let mut scratch = Scratch::new();
+    let record = Record::from_value(br#"{"a":"x","b":"B","c":"y","d":1}"#);
+    let explanation = compiled.explain(&record, Timestamp::UNIX_EPOCH, &mut scratch);
+    let shown: Vec<String> = explanation
+        .steps
+        .iter()
+        .map(|step| {
+            format!("{} {:?} {}", step.path, step.status, step.output.as_deref().unwrap_or("-"))
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            r#"chains[0].analyse Ok {"a":"x","b":"B","c":"y","d":1}"#,
+            "chains[0].secondary Skipped -",
+            "chains[0].rows[0] Failed -",
+            r#"chains[0].rows[1].ops[0] Ok "b""#,
+            r#"chains[0].rows[1] Ok "b""#,
+            "chains[0].rows[2] Failed -",
+        ]
+    );
+    let error = explanation.result.unwrap_err();
+    assert_eq!(
+        (error.path.as_str(), error.element.as_str()),
+        ("chains[0].rows[0]", "chain[0].row[a]")
+    );
+    let keys: Vec<&str> = explanation.suggested_rows.iter().map(|row| row.key.as_str()).collect();
+    assert_eq!(keys, ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn explanations_warn() {
+    let compiled = compiled(
+        "chains: [{analyse: {mode: json_array, output: single}, rows: [{key: v, operate: jsonpath, value: '$.a.sum())'}]}]",
+    );
+    let mut scratch = Scratch::new();
+    let record = Record::from_value(br#"[{"a":[1,2]},{"a":1},{"a":2}]"#);
+    let explanation = compiled.explain(&record, Timestamp::UNIX_EPOCH, &mut scratch);
+    assert_eq!(explanation.result.unwrap().records[0].value, Some(&br#"{"v":3}"#[..]));
+    assert_eq!(explanation.warnings.len(), 2, "{:?}", explanation.warnings);
+}
+
+#[test]
+fn all_errors_of_a_rule_come_at_once_with_lines() {
+    let text = "apiVersion: etl/v1
+spec:
+  foo: 1
+  guard: {charset: ebcdic}
+  chains:
+    - analyse: {mode: json}
+      rows:
+        - {key: a, ops: [{op: date, format: 'qq', zone: Mars}]}
+        - {key: a, operate: jsonpath, value: '$['}
+        - {key: c, ops: [{op: nope}, {op: regex_replace, regex: '(?=a)'}]}
+  filter: {rules: [{key: n, mode: number, value: '>'}]}
+  output: {format: row, row: {content: key_value}}
+";
+    let errors = Rule::parse(text).unwrap_err();
+    let mut found: Vec<(u32, &str)> =
+        errors.iter().map(|error| (error.line.unwrap_or(0), error.code.as_str())).collect();
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            (3, "template_unknown_field"),
+            (4, "charset_unknown"),
+            (8, "date_format"),
+            (8, "zone_unknown"),
+            (9, "duplicate_key"),
+            (9, "jsonpath_syntax"),
+            (10, "regex_unsupported"),
+            (10, "template_value"),
+            (11, "filter_number_syntax"),
+            (12, "row_delimiter_none"),
+            (12, "row_delimiter_none"),
+        ],
+        "{errors}"
+    );
+}
+
+#[test]
+fn values_that_are_put_into_themselves_are_bounded() {
+    let op = "{op: json_path_replace, old: $.a, new: $}, {op: json_path_replace, old: $.b, new: $}";
+    for (count, code) in
+        [(6, None), (40, Some(ErrorCode::WorkLimit)), (49, Some(ErrorCode::WorkLimit))]
+    {
+        let ops = vec![op; count].join(", ");
+        let mut compiled = compiled(&format!(
+            "chains: [{{analyse: {{mode: json}}, rows: [{{key: v, ops: [{ops}]}}]}}]"
+        ));
+        compiled.set_limits(Limits { work_bytes_max: 1 << 20, ..Limits::default() });
+        assert_eq!(value(&compiled, r#"{"v":{"a":1,"b":2}}"#).err(), code, "{count}");
+    }
+    let chains: Vec<String> = (0..40)
+        .map(|at| {
+            let rows = "rows: [{key: x, operate: jsonpath, value: $}, {key: y, operate: jsonpath, value: $}]";
+            let mode = if at == 0 { "json" } else { "source" };
+            format!("{{analyse: {{mode: {mode}}}, {rows}}}")
+        })
+        .collect();
+    let mut compiled = compiled(&format!("chains: [{}]", chains.join(", ")));
+    compiled.set_limits(Limits { output_bytes_max: 1 << 20, ..Limits::default() });
+    assert_eq!(value(&compiled, r#"{"a":1}"#), Err(ErrorCode::RecordTooLarge));
+}
+
+#[test]
+fn depth_is_bounded_and_deep_input_is_fine() {
+    let compiled = compiled("chains: [{analyse: {mode: json}}]");
+    let nested = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+    assert_eq!(value(&compiled, &nested(128)).unwrap(), nested(128));
+    assert_eq!(value(&compiled, &nested(129)), Err(ErrorCode::JsonDepth));
+    assert_eq!(value(&compiled, &"[".repeat(1_000_000)), Err(ErrorCode::JsonDepth));
+}
+
+#[test]
+fn limits_name_what_is_too_large() {
+    let mut compiled = compiled("chains: [{analyse: {mode: json_array, output: each}}]");
+    compiled.set_limits(Limits {
+        value_bytes_max: 64,
+        array_elements_max: 2,
+        output_bytes_max: 9,
+        ..Limits::default()
+    });
+    assert_eq!(value(&compiled, &" ".repeat(65)), Err(ErrorCode::RecordTooLarge));
+    assert_eq!(value(&compiled, "[{},{},{}]"), Err(ErrorCode::ArrayTooLong));
+    assert_eq!(value(&compiled, r#"[{"a":12345}]"#), Err(ErrorCode::RecordTooLarge));
+}
+
+#[test]
+fn wide_documents_keep_order_and_last_values() {
+    let compiled = compiled("chains: [{analyse: {mode: json}}]");
+    let members = |from: usize| -> Vec<String> {
+        (0..2000).map(|at| format!("\"k{at}\":{}", at + from)).collect()
+    };
+    let twice = format!("{{{},{}}}", members(0).join(","), members(1).join(","));
+    assert_eq!(value(&compiled, &twice).unwrap(), format!("{{{}}}", members(1).join(",")));
+}
