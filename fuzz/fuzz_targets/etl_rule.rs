@@ -27,7 +27,7 @@ const OPS: [&str; 24] = [
     "{op: replace, old: @, new: @}",
     "{op: substr, start: 1, end: 7}",
     "{op: date, format: @}",
-    "{op: date, format: yyyy-MM-dd HH:mm:ss.SSSXXX, input: [@], zone: America/New_York}",
+    "{op: date, format: yyyy-MM-dd HH:mm:ss.SSSX, input: [@], zone: America/New_York}",
     "{op: date, format: unix_ns}",
     "{op: date, format: 'EEEE dd MMM yy hh a', input: unix, zone: @}",
     "{op: trim}",
