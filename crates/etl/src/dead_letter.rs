@@ -5,7 +5,12 @@ use std::fmt::Write as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 
-use crate::{error::RecordError, json::write_string, record::Record, rule::Dlq};
+use crate::{
+    error::{RecordError, clip},
+    json::write_string,
+    record::Record,
+    rule::Dlq,
+};
 
 /// What the task knows about a failure besides the record and its error.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +75,7 @@ fn reasons(
     error: &RecordError,
     context: &Context<'_>,
 ) -> Vec<(&'static str, String)> {
-    let message = format!("{}; {}", error.cause, error.cure());
+    let message = clip(&format!("{}; {}", error.cause, error.cure()));
     let mut headers = vec![
         ("__connect.errors.topic", record.topic.to_owned()),
         ("__connect.errors.partition", record.partition.to_string()),

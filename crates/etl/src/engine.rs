@@ -28,6 +28,8 @@ use crate::{
     value::{Map, Value},
 };
 
+/// Memory that is kept from record to record.
+const KEPT_BYTES_MAX: usize = 8 << 20;
 /// The largest multiplier.
 const COPIES_MAX: u32 = 100;
 
@@ -155,6 +157,16 @@ impl Compiled {
         self.schemas.set_target(id, text)
     }
 
+    /// Sets the id of the JSON Schema of the output in the target's registry.
+    pub fn set_target_schema_id(&mut self, id: u32) {
+        self.schemas.set_target_id(id);
+    }
+
+    /// Says which id a schema of the source's registry has in the target's.
+    pub fn translate_schema_id(&mut self, source: u32, target: u32) {
+        self.schemas.add_translation(source, target);
+    }
+
     /// A lookup table, to follow its source.
     pub fn table_mut(&mut self, name: &str) -> Option<&mut Table> {
         self.tables.get_mut(name)
@@ -180,6 +192,10 @@ impl Compiled {
         scratch: &'a mut Scratch,
         with_steps: bool,
     ) -> (Result<Outputs<'a>, RecordError>, Vec<Step>) {
+        // What one huge record needed is given back.
+        if scratch.bump.allocated_bytes() > KEPT_BYTES_MAX {
+            scratch.bump = bumpalo::Bump::new();
+        }
         scratch.bump.reset();
         let Scratch { bump, memory } = scratch;
         let mut ctx = Context::new(bump, *record, now, self.limits, memory);
@@ -379,10 +395,17 @@ impl Compiled {
         let place = || Place::new("output", "output");
         let Some(document) = document else {
             // Nothing was parsed: metadata can only stand in headers.
-            let value = ctx.record.value;
-            return self.target.output(ctx, Map::default(), value, metadata.keep, self.copies);
+            let bytes = self.output.original(ctx, &self.schemas);
+            let bytes = bytes.map_err(|fault| fault.place(&place()))?;
+            return self.target.output(
+                ctx,
+                Map::default(),
+                Some(bytes),
+                metadata.keep,
+                self.copies,
+            );
         };
-        let is_original = matches!(self.output, Format::Original);
+        let is_original = matches!(self.output, Format::Original { .. });
         let in_headers = metadata.keep && (metadata.in_headers || is_original);
         let shown = self.target.without_moved(ctx, document);
         let shown = self.target.with_metadata(ctx, shown).map_err(|fault| fault.place(&place()))?;

@@ -181,7 +181,7 @@ pub(crate) fn quote(data: &str) -> String {
     format!("\"{text}\"")
 }
 
-fn clip(text: &str) -> String {
+pub(crate) fn clip(text: &str) -> String {
     if text.len() <= TEXT_BYTES_MAX {
         return text.to_owned();
     }

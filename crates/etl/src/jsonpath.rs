@@ -10,6 +10,8 @@ mod replace;
 
 pub(crate) use replace::replace;
 
+use std::collections::BTreeSet;
+
 use crate::{
     context::Context,
     error::{ErrorCode, Fallible},
@@ -146,10 +148,12 @@ impl JsonPath {
         self.function.is_some()
     }
 
-    /// The member of the root that the path goes through, when it cannot need another one.
-    pub(crate) fn root_member(&self) -> Option<&str> {
-        let has_paths = match &self.function {
-            None => false,
+    /// Adds the members of the root that the path needs; `None` when that may be all of them.
+    pub(crate) fn root_members(&self, members: &mut BTreeSet<String>) -> Option<()> {
+        if self.steps.iter().any(|step| matches!(step, Step::Filter(_))) {
+            return None;
+        }
+        let arguments: &[Argument] = match &self.function {
             Some(
                 Function::Min(arguments)
                 | Function::Max(arguments)
@@ -158,14 +162,22 @@ impl JsonPath {
                 | Function::Deviation(arguments)
                 | Function::Append(arguments)
                 | Function::Concat(arguments),
-            ) => !arguments.is_empty(),
-            Some(_) => false,
+            ) => arguments,
+            _ => &[],
         };
-        let has_filter = self.steps.iter().any(|step| matches!(step, Step::Filter(_)));
         match self.steps.first() {
-            Some(Step::Name(name)) if !has_paths && !has_filter => Some(name),
-            _ => None,
+            Some(Step::Name(name)) => {
+                members.insert(name.clone());
+            }
+            // `$.concat(…)`: only the arguments count.
+            None if !arguments.is_empty()
+                && !matches!(self.function, Some(Function::Append(_))) => {}
+            _ => return None,
         }
+        arguments.iter().try_for_each(|argument| match argument {
+            Argument::Path(path) => path.root_members(members),
+            Argument::Text(_) | Argument::Number(_) => Some(()),
+        })
     }
 
     /// What the path leads to; `None` when a definite path leads nowhere.

@@ -152,7 +152,7 @@ fn json_path_replace<'a>(
         Replacement::Path(path) => path.evaluate(ctx, root)?,
     };
     let Some(new) = new else { return Ok(value) };
-    let replaced = jsonpath::replace(ctx, old, root, new)?;
+    let Some(replaced) = jsonpath::replace(ctx, old, root, new)? else { return Ok(value) };
     check_depth(ctx, replaced, 1)?;
     match value {
         Value::String(_) => Ok(Value::String(json::to_text(ctx, replaced)?)),

@@ -15,7 +15,8 @@ pub(crate) enum Format {
     Json,
     Row(RowOutput),
     Avro,
-    Original,
+    JsonSchema,
+    Original { translate: bool },
 }
 
 fn too_large(max: usize) -> Box<Fault> {
@@ -45,13 +46,33 @@ impl Format {
                     return Err(too_large(max));
                 }
             }
-            Self::Original => return Ok(ctx.record.value.unwrap_or_default()),
+            Self::JsonSchema => {
+                schema::frame(schemas, &mut out)?;
+                if !json::write(Value::Map(document), &mut out, max) {
+                    return Err(too_large(max));
+                }
+            }
+            Self::Original { .. } => return self.original(ctx, schemas),
         }
         Ok(ctx.bump.alloc_slice_copy(&out))
     }
 
+    /// The bytes that were read, with another schema id where the rule wants one.
+    pub(crate) fn original<'a>(&self, ctx: &Context<'a>, schemas: &Schemas) -> Fallible<&'a [u8]> {
+        let bytes = ctx.record.value.unwrap_or_default();
+        match self {
+            Self::Original { translate: true } => schemas.translate(ctx, bytes),
+            _ => Ok(bytes),
+        }
+    }
+
     /// The bytes of all elements of an array.
-    pub(crate) fn multi<'a>(&self, ctx: &Context<'a>, documents: &[Map<'a>]) -> Fallible<&'a [u8]> {
+    pub(crate) fn multi<'a>(
+        &self,
+        ctx: &Context<'a>,
+        schemas: &Schemas,
+        documents: &[Map<'a>],
+    ) -> Fallible<&'a [u8]> {
         let max = ctx.limits.output_bytes_max;
         let mut out = Vec::with_capacity(1024);
         match self {
@@ -77,8 +98,10 @@ impl Format {
                     write_row(row, *document, &mut out, max)?;
                 }
             }
-            // Refused when the rule is compiled.
-            Self::Avro | Self::Original => return Ok(ctx.record.value.unwrap_or_default()),
+            // The first two are refused when the rule is compiled.
+            Self::Avro | Self::JsonSchema | Self::Original { .. } => {
+                return self.original(ctx, schemas);
+            }
         }
         Ok(ctx.bump.alloc_slice_copy(&out))
     }

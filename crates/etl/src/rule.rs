@@ -21,7 +21,10 @@ pub use op::*;
 
 pub(crate) use node::Node;
 
-use crate::{Compiled, Resources, error::RuleErrors};
+use crate::{
+    Compiled, Resources,
+    error::{ErrorCode, RuleError, RuleErrors},
+};
 
 /// Bytes of a rule's text.
 const TEXT_BYTES_MAX: usize = 4 << 20;
@@ -61,6 +64,21 @@ impl Rule {
         }
         RuleErrors::check(errors)?;
         Ok(rule)
+    }
+
+    /// Checks that dead letters do not come back: their topic is neither the source nor the target of the task.
+    ///
+    /// # Errors
+    /// `dlq_loop`.
+    pub fn check_topics(&self, source: &str, target: &str) -> Result<(), RuleErrors> {
+        match &self.failure {
+            Failure::Dlq(dlq) if dlq.topic == source || dlq.topic == target => {
+                let cause = format!("{:?} is a topic of the task", dlq.topic);
+                let path = "failure.dlq.topic";
+                Err(RuleErrors::one(RuleError::new(path, ErrorCode::DlqLoop, cause)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The rule as YAML. Reading it gives this rule again, and writing that gives the same bytes.

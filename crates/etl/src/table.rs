@@ -10,6 +10,9 @@ use crate::{
     value::{Map, MapBuilder, Value, lookup},
 };
 
+/// Bytes of a table's text.
+const TABLE_BYTES_MAX: usize = 256 << 20;
+
 /// Rows by their key, each a few columns. Who owns a compiled rule may change its tables between records.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
@@ -70,21 +73,32 @@ impl Table {
         Ok(table)
     }
 
+    /// Reads a JSON array of objects; `key` is the member that is looked up. Of equal keys the last row stays.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn from_json(text: &str, key: &str) -> Result<Self, String> {
+        let node = Node::parse_json(text, TABLE_BYTES_MAX).map_err(|error| error.cause)?;
+        let Some(rows) = node.as_list() else {
+            return Err("the table is no JSON array".to_owned());
+        };
+        let mut table = Self::new();
+        for (index, row) in rows.iter().enumerate() {
+            let Some(name) = row.get(key).and_then(Node::as_text) else {
+                return Err(format!("row {index} has no {key:?}"));
+            };
+            table.rows.insert(name.to_owned(), cells(row)?);
+        }
+        Ok(table)
+    }
+
     /// Sets the row of `key` to the members of a JSON object.
     ///
     /// # Errors
     /// What is wrong with the text.
     pub fn insert_json(&mut self, key: &str, object: &str) -> Result<(), String> {
         let node = Node::parse_json(object, 1 << 20).map_err(|error| error.cause)?;
-        let cells: Option<Vec<_>> = node.members().map(|members| {
-            members
-                .map(|(name, text, plain)| {
-                    let cell = if plain { Cell::Json(text) } else { Cell::Text(text) };
-                    (name, cell)
-                })
-                .collect()
-        });
-        let Some(cells) = cells else { return Err("the row is no JSON object".to_owned()) };
+        let cells = cells(&node)?;
         self.rows.insert(key.to_owned(), cells);
         Ok(())
     }
@@ -93,6 +107,14 @@ impl Table {
     pub fn remove(&mut self, key: &str) {
         self.rows.remove(key);
     }
+}
+
+/// The members of an object.
+fn cells(node: &Node) -> Result<Vec<(String, Cell)>, String> {
+    let Some(members) = node.members() else { return Err("a row is no JSON object".to_owned()) };
+    let cell =
+        |(name, text, plain)| (name, if plain { Cell::Json(text) } else { Cell::Text(text) });
+    Ok(members.map(cell).collect())
 }
 
 /// Fields of each line; quotes may hold delimiters and line ends.

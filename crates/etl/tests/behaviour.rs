@@ -268,3 +268,35 @@ fn wide_documents_keep_order_and_last_values() {
     let twice = format!("{{{},{}}}", members(0).join(","), members(1).join(","));
     assert_eq!(value(&compiled, &twice).unwrap(), format!("{{{}}}", members(1).join(",")));
 }
+
+#[test]
+fn dead_letters_do_not_come_back() {
+    let rule = rule("chains: [], failure: {policy: dlq, dlq: {topic: d}}");
+    assert!(rule.check_topics("s", "t").is_ok());
+    for (source, target) in [("d", "t"), ("s", "d")] {
+        let errors = rule.check_topics(source, target).unwrap_err();
+        assert_eq!(errors.iter().next().unwrap().code, ErrorCode::DlqLoop);
+    }
+}
+
+#[test]
+fn tables_are_read_from_json() {
+    let table =
+        Table::from_json(r#"[{"id":"1","name":"Ann"},{"id":2,"name":null}]"#, "id").unwrap();
+    let spec =
+        "chains: [{analyse: {mode: json}}, {kind: lookup, table: t, key: u, fields: [name]}]";
+    let compiled = Compiled::new(&rule(spec), &Resources::new().with_table("t", table)).unwrap();
+    assert_eq!(value(&compiled, r#"{"u":1}"#).unwrap(), r#"{"u":1,"name":"Ann"}"#);
+    assert_eq!(value(&compiled, r#"{"u":2}"#).unwrap(), r#"{"u":2,"name":null}"#);
+    assert!(Table::from_json("[{}]", "id").is_err() && Table::from_json("{}", "id").is_err());
+}
+
+/// A rule is shared between workers, a scratch belongs to one.
+#[test]
+fn can_be_sent_to_other_threads() {
+    fn check<T: Send>() {}
+    fn check_shared<T: Send + Sync>() {}
+    check::<Scratch>();
+    check_shared::<Compiled>();
+    check_shared::<Rule>();
+}

@@ -32,6 +32,7 @@ cases! {
     array: "array",
     jsonpath: "jsonpath",
     ops: "ops",
+    json_path_replace_without_a_place: "json_path_replace_without_a_place",
     dates: "dates",
     types: "types",
     filters: "filters",

@@ -115,3 +115,29 @@ fn json_loses_its_frame() {
     assert_eq!(apply(&decode, br#"{"a":1}"#), Err(ErrorCode::SchemaFraming));
     assert_eq!(apply(&decode, &framed(b"[]")), Err(ErrorCode::JsonRootNotObject));
 }
+
+#[test]
+fn json_gets_a_frame() {
+    let mut encode = compiled(
+        "chains: [{analyse: {mode: json}}], output: {format: json_schema, subject: t-value}",
+    );
+    assert_eq!(apply(&encode, b"{}"), Err(ErrorCode::SchemaUnknown));
+    encode.set_target_schema_id(9);
+    assert_eq!(
+        apply(&encode, br#"{ "a": 1 }"#).unwrap(),
+        [&[0, 0, 0, 0, 9], &br#"{"a":1}"#[..]].concat()
+    );
+}
+
+#[test]
+fn ids_are_translated_without_a_look_at_the_content() {
+    let mut copy = compiled("chains: [], output: {format: original, translate_schema_id: true}");
+    let bytes = framed(&[0xff, 0, 1]);
+    let mut scratch = Scratch::new();
+    let error =
+        copy.apply(&Record::from_value(&bytes), Timestamp::UNIX_EPOCH, &mut scratch).unwrap_err();
+    assert_eq!((error.code, error.missing_schema), (ErrorCode::SchemaUnknown, Some(7)));
+    copy.translate_schema_id(7, 0x0102_0304);
+    assert_eq!(apply(&copy, &bytes).unwrap(), [0, 1, 2, 3, 4, 0xff, 0, 1]);
+    assert_eq!(apply(&copy, b"plain"), Err(ErrorCode::SchemaFraming));
+}

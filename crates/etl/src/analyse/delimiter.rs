@@ -34,8 +34,7 @@ impl Delimiter {
 
     pub(super) fn parse<'a>(&self, ctx: &Context<'a>, text: &'a str) -> Fallible<Map<'a>> {
         let text = if self.mode.strip_eol {
-            let text = text.strip_suffix('\n').unwrap_or(text);
-            text.strip_suffix('\r').unwrap_or(text)
+            text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text)
         } else {
             text
         };

@@ -49,7 +49,11 @@ impl Compiler<'_> {
 
     fn test(&mut self, rule: &FilterRule, path: &str) -> Option<Condition> {
         match rule.mode {
-            FilterMode::Tombstone => return Some(Condition::Tombstone),
+            FilterMode::Tombstone => {
+                let warning = "tombstones do not come this far: guard.tombstone decides about them";
+                self.warnings.push(format!("{path}: {warning}"));
+                return Some(Condition::Tombstone);
+            }
             FilterMode::TopicMatches => {
                 let value = self.value(rule, path)?;
                 let regex = self.regex(&format!("^(?:{value})$"), &format!("{path}.value"))?;

@@ -264,9 +264,7 @@ fn wanted(rows: &[Row]) -> Option<Vec<Box<str>>> {
     for row in rows {
         match &row.source {
             Source::Field(key) => want(key, &mut wanted),
-            Source::Path(path) => {
-                wanted.insert(path.root_member()?.to_owned());
-            }
+            Source::Path(path) => path.root_members(&mut wanted)?,
             Source::SystemTime | Source::Custom(_) | Source::Header(_) => {}
             Source::Delete | Source::Rename(_) => return None,
         }
@@ -299,10 +297,7 @@ fn want_condition(condition: &Condition, wanted: &mut BTreeSet<String>) -> Optio
             want(key, wanted);
             Some(())
         }
-        Condition::Field(Field::Path(path), _) => {
-            wanted.insert(path.root_member()?.to_owned());
-            Some(())
-        }
+        Condition::Field(Field::Path(path), _) => path.root_members(wanted),
         Condition::Tombstone | Condition::TopicMatches(_) | Condition::Header { .. } => Some(()),
     }
 }

@@ -15,14 +15,17 @@ impl Compiler<'_> {
     pub(super) fn output(&mut self, rule: &Rule) -> Format {
         match &rule.output {
             rule::Output::Json => Format::Json,
+            rule::Output::JsonSchema { .. } => {
+                self.refuse_multi(rule, "JSON with a schema");
+                Format::JsonSchema
+            }
             rule::Output::Avro { .. } => {
-                if rule.chains.iter().any(is_multi) {
-                    let cause = "an array of documents cannot be written as Avro; use output: each";
-                    self.error("output.format", ErrorCode::TemplateValue, cause);
-                }
+                self.refuse_multi(rule, "Avro");
                 Format::Avro
             }
-            rule::Output::Original => Format::Original,
+            rule::Output::Original { translate_schema_id } => {
+                Format::Original { translate: *translate_schema_id }
+            }
             rule::Output::Row(row) => {
                 if row.with_keys {
                     for (name, text) in [
@@ -41,6 +44,14 @@ impl Compiler<'_> {
                 }
                 Format::Row(row.clone())
             }
+        }
+    }
+
+    fn refuse_multi(&mut self, rule: &Rule, format: &str) {
+        if rule.chains.iter().any(is_multi) {
+            let cause =
+                format!("an array of documents cannot be written as {format}; use output: each");
+            self.error("output.format", ErrorCode::TemplateValue, cause);
         }
     }
 

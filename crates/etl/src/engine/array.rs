@@ -128,9 +128,10 @@ impl Compiled {
                 self.target.with_metadata(ctx, document).map_err(|fault| fault.place(&place))?,
             );
         }
-        let bytes = self.output.multi(ctx, &shown).map_err(|fault| fault.place(&place))?;
-        let in_headers =
-            metadata.keep && (metadata.in_headers || matches!(self.output, Format::Original));
+        let bytes =
+            self.output.multi(ctx, &self.schemas, &shown).map_err(|fault| fault.place(&place))?;
+        let in_headers = metadata.keep
+            && (metadata.in_headers || matches!(self.output, Format::Original { .. }));
         // Key, topic and headers are those of the first element.
         let first = documents.first().copied().unwrap_or_default();
         let output = self.target.output(ctx, first, Some(bytes), in_headers, self.copies)?;

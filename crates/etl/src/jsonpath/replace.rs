@@ -1,5 +1,7 @@
 //! Sets every place that a path leads to.
 
+use std::cell::Cell;
+
 use super::{JsonPath, Step, eval, filter};
 use crate::{
     context::Context,
@@ -7,14 +9,16 @@ use crate::{
     value::{Map, Value},
 };
 
-/// `root` with `new` at every place of `path`; without a place it is `root` itself.
+/// `root` with `new` at every place of `path`; `None` when there is no such place.
 pub(crate) fn replace<'a>(
     ctx: &Context<'a>,
     path: &JsonPath,
     root: Value<'a>,
     new: Value<'a>,
-) -> Fallible<Value<'a>> {
-    walk(ctx, &path.steps, root, root, new)
+) -> Fallible<Option<Value<'a>>> {
+    let count = Cell::new(0_usize);
+    let replaced = walk(ctx, &path.steps, root, root, (new, &count))?;
+    Ok((count.get() > 0).then_some(replaced))
 }
 
 fn walk<'a>(
@@ -22,9 +26,12 @@ fn walk<'a>(
     steps: &[Step],
     root: Value<'a>,
     node: Value<'a>,
-    new: Value<'a>,
+    new: (Value<'a>, &Cell<usize>),
 ) -> Fallible<Value<'a>> {
-    let Some((step, rest)) = steps.split_first() else { return Ok(new) };
+    let Some((step, rest)) = steps.split_first() else {
+        new.1.set(new.1.get() + 1);
+        return Ok(new.0);
+    };
     if *step == Step::Descend {
         // Children first, so that a value that was set is not looked into.
         let below = children(ctx, node, |ctx, _, child| walk(ctx, steps, root, child, new))?;

@@ -17,7 +17,7 @@ const IGNORED: [&str; 9] = [
     "SecondaryAnalyseJsonResult",
     "OriginalValue",
     "UseEventBus",
-    "Topic",
+    "SourceType",
 ];
 
 fn ignore(fields: &mut Fields<'_, '_>) {
@@ -29,6 +29,9 @@ fn ignore(fields: &mut Fields<'_, '_>) {
 
 pub(super) fn transforms(node: &Node) -> (Rule, Vec<RuleError>) {
     let mut errors = Vec::new();
+    // As it stands in a task, or alone.
+    let inner = node.get("TransformsParam").or_else(|| node.get("TransformParam"));
+    let node = inner.unwrap_or(node);
     let mut top = Fields::open(node, "", &mut errors);
     let mut rule = Rule::default();
     if top.has("AnalysisFormat") {
@@ -261,6 +264,8 @@ fn op(fields: &mut Fields<'_, '_>) -> Option<Op> {
         "KV",
         "JsonPathReplace",
         "UrlDecode",
+        "Lowercase",
+        "Trim",
         "Result",
     ] {
         let _ = fields.node(name);

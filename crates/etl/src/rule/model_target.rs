@@ -112,8 +112,18 @@ pub enum Output {
         /// Subject in the registry of the target.
         subject: String,
     },
+    /// JSON in the framing of schema registries, with the schema of this subject
+    /// ([`Compiled::set_target_schema_id`](crate::Compiled::set_target_schema_id)).
+    JsonSchema {
+        /// Subject in the registry of the target.
+        subject: String,
+    },
     /// The bytes that the rule read; for rules that only filter, route or sample.
-    Original,
+    Original {
+        /// Whether the schema id in them is replaced by that of the target's registry
+        /// ([`Compiled::translate_schema_id`](crate::Compiled::translate_schema_id)).
+        translate_schema_id: bool,
+    },
 }
 
 /// Parameters of ROW output.

@@ -16,6 +16,7 @@ use crate::{
 
 const DEPTH_MAX: usize = 64;
 const NODES_MAX: usize = 200_000;
+const TWICE: &str = "stands twice";
 
 /// A part of a rule's text.
 #[derive(Debug, Clone)]
@@ -105,16 +106,18 @@ impl Node {
 
     /// Reads YAML, of which JSON is a part.
     pub(crate) fn parse(text: &str, bytes_max: usize) -> Result<Self, RuleError> {
-        if text.trim_start().starts_with('{')
-            && let Ok(node) = Self::parse_json(text, bytes_max)
-        {
-            return Ok(node);
-        }
         check_size(text, bytes_max)?;
         let mut options = Options::default();
         options.set_emit_comments(false);
         let parser = Parser::new_from_str_with_options(text, options);
-        Builder { parser, nodes: 0 }.document()
+        let read = Builder { parser, nodes: 0 }.document();
+        // Escapes in pairs and a few other things are JSON only; a key that stands twice is neither.
+        match read {
+            Err(error) if text.trim_start().starts_with('{') && !error.cause.contains(TWICE) => {
+                Self::parse_json(text, bytes_max).map_err(|_| error)
+            }
+            read => read,
+        }
     }
 
     /// Reads strict JSON.
@@ -280,7 +283,7 @@ impl<'t> Builder<'t> {
                 _ => return Err(syntax("a key that is no text", line)),
             };
             if members.iter().any(|(name, _)| *name == key) {
-                return Err(syntax(format!("the key {key:?} stands twice"), line));
+                return Err(syntax(format!("the key {key:?} {TWICE}"), line));
             }
             let (event, line) = self.next()?;
             let node = self.node(event, line, depth + 1)?;

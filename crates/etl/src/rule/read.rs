@@ -233,12 +233,14 @@ fn output(fields: &mut Fields<'_, '_>) -> Output {
         Json,
         Row,
         Avro,
+        JsonSchema,
         Original,
     }
     let formats = [
         ("json", Format::Json),
         ("row", Format::Row),
         ("avro", Format::Avro),
+        ("json_schema", Format::JsonSchema),
         ("original", Format::Original),
     ];
     let format = fields.choice("format", &formats).unwrap_or(Format::Json);
@@ -255,14 +257,16 @@ fn output(fields: &mut Fields<'_, '_>) -> Output {
         inner.finish();
         row
     };
-    let subject =
-        if matches!(format, Format::Avro) { fields.needed("subject") } else { String::new() };
+    let has_subject = matches!(format, Format::Avro | Format::JsonSchema);
+    let subject = if has_subject { fields.needed("subject") } else { String::new() };
+    let translate_schema_id = fields.flag("translate_schema_id", false);
     fields.finish();
     match format {
         Format::Avro => Output::Avro { subject },
         Format::Json => Output::Json,
         Format::Row => Output::Row(row),
-        Format::Original => Output::Original,
+        Format::JsonSchema => Output::JsonSchema { subject },
+        Format::Original => Output::Original { translate_schema_id },
     }
 }
 

@@ -156,7 +156,16 @@ fn output(output: &Output) -> Node {
         Output::Avro { subject } => {
             Node::map(vec![("format", Node::text("avro")), ("subject", Node::text(subject))])
         }
-        Output::Original => Node::map(vec![("format", Node::text("original"))]),
+        Output::JsonSchema { subject } => {
+            Node::map(vec![("format", Node::text("json_schema")), ("subject", Node::text(subject))])
+        }
+        Output::Original { translate_schema_id } => {
+            let mut members = vec![("format", Node::text("original"))];
+            if *translate_schema_id {
+                members.push(("translate_schema_id", flag(true)));
+            }
+            Node::map(members)
+        }
         Output::Row(parameters) => {
             Node::map(vec![("format", Node::text("row")), ("row", row(parameters))])
         }
