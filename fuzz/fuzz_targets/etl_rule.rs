@@ -128,6 +128,9 @@ fn check(compiled: &Compiled, message: &Message) {
     // The same scratch: dedupe knows a record that is tried again.
     assert_eq!(format!("{:?}", compiled.apply(&record, now, &mut scratch)), first);
     let watched = compiled.explain(&record, now, &mut scratch);
+    if let Err(error) = serde_json::from_str::<serde_json::Value>(&watched.to_json()) {
+        assert!(error.to_string().contains("recursion"), "{error}: {}", watched.to_json());
+    }
     let work = "code: WorkLimit";
     let watched = format!("{:?}", watched.result);
     // Who watches sees all members and all rows, which is more work.

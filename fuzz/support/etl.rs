@@ -1,4 +1,5 @@
 //! Rules and messages for the ETL targets.
+#![allow(dead_code, reason = "not every target uses all")]
 
 use etl::{Compiled, ErrorCode, Limits, Record, Resources, Rule, Scratch};
 

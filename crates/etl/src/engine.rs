@@ -247,7 +247,8 @@ impl Compiled {
                     None => None,
                     Some(_) => self.target.output(ctx, Map::default(), None, false, 1)?.topic,
                 };
-                Ok(written(ctx, &[untouched(&ctx.record, topic, self.copies)]))
+                let outputs = written(ctx, &[untouched(&ctx.record, topic, self.copies)]);
+                Ok(Outputs { is_untouched: true, ..outputs })
             }
         }
     }
@@ -416,17 +417,11 @@ impl Compiled {
 }
 
 fn dropped<'a>(reason: DropReason) -> Outputs<'a> {
-    Outputs {
-        records: &[],
-        dropped: Some(reason),
-        array_elements_dropped: 0,
-        array_elements_filtered: 0,
-    }
+    Outputs { dropped: Some(reason), ..Outputs::default() }
 }
 
 fn written<'a>(ctx: &Context<'a>, records: &[Output<'a>]) -> Outputs<'a> {
-    let records = ctx.bump.alloc_slice_copy(records);
-    Outputs { records, dropped: None, array_elements_dropped: 0, array_elements_filtered: 0 }
+    Outputs { records: ctx.bump.alloc_slice_copy(records), ..Outputs::default() }
 }
 
 fn untouched<'a>(record: &Record<'a>, topic: Option<&'a str>, copies: u32) -> Output<'a> {

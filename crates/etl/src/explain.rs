@@ -1,5 +1,7 @@
 //! What each step did, for the editor's preview and `kferry etl test`.
 
+mod json;
+
 use jiff::Timestamp;
 
 use crate::{
@@ -56,6 +58,8 @@ pub struct Explanation<'a> {
     pub suggested_rows: Vec<rule::Row>,
     /// What the user should know although nothing failed.
     pub warnings: Vec<String>,
+    /// What the rule says about records that fail.
+    pub on_failure: &'a rule::Failure,
 }
 
 impl Compiled {
@@ -80,7 +84,8 @@ impl Compiled {
         });
         let suggested_rows =
             parsed.and_then(|step| step.output.as_deref()).map(suggest).unwrap_or_default();
-        Explanation { result, steps, suggested_rows, warnings }
+        let on_failure = &self.rule.failure;
+        Explanation { result, steps, suggested_rows, warnings, on_failure }
     }
 }
 

@@ -15,11 +15,18 @@ use crate::error::ErrorCode;
 /// Bytes of a compiled expression.
 const SIZE_MAX: usize = 10 << 20;
 
+/// Bytes of an expression.
+const LENGTH_MAX: usize = 64 << 10;
+
 /// What is wrong with an expression.
 pub(crate) type PatternError = (ErrorCode, String);
 
 /// Compiles `text`.
 pub(crate) fn compile(text: &str) -> Result<Regex, PatternError> {
+    if text.len() > LENGTH_MAX {
+        let cause = format!("the expression has more than {LENGTH_MAX} bytes");
+        return Err((ErrorCode::RegexTooLarge, cause));
+    }
     let translated = translate::translate(text)?;
     let built = RegexBuilder::new(&translated).size_limit(SIZE_MAX).nest_limit(200).build();
     built.map_err(|error| match error {

@@ -74,12 +74,14 @@ pub enum DropReason {
 }
 
 /// What became of a record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outputs<'a> {
     /// The records to write, in order. Empty: the record is done without output, which is a success.
     pub records: &'a [Output<'a>],
     /// Why there is no output; `None` when there is one.
     pub dropped: Option<DropReason>,
+    /// The guard passed the record on as it came.
+    pub is_untouched: bool,
     /// Elements of an array that the mode `single` does not process.
     pub array_elements_dropped: u32,
     /// Elements that the filter took out of an array.

@@ -31,7 +31,7 @@ fn flatten_into<'a>(
     levels: usize,
     builder: &mut MapBuilder<'a>,
 ) -> Fallible<()> {
-    ctx.charge(size_of::<Value<'_>>())?;
+    ctx.charge(MapBuilder::ENTRY_BYTES)?;
     match value {
         Value::Map(map) if levels > 0 && !map.entries.is_empty() => {
             for (name, value) in map.entries {
@@ -67,7 +67,7 @@ pub(crate) fn unflatten<'a>(
         let mut branch = &mut root;
         let mut rest = *key;
         while let Some((name, after)) = rest.split_once(separator) {
-            ctx.charge(size_of::<Branch<'_>>())?;
+            ctx.charge(size_of::<Branch<'_>>() + MapBuilder::ENTRY_BYTES)?;
             branch = branch.enter(name);
             rest = after;
         }

@@ -62,14 +62,23 @@ impl<'a> Value<'a> {
 
 /// The field `key`: the flat key first, then, when the key has dots, a path into nested maps.
 pub(crate) fn lookup<'a>(document: Map<'a>, key: &str) -> Option<Value<'a>> {
+    let mut left = LOOKUPS_MAX;
+    lookup_within(document, key, &mut left)
+}
+
+/// Ways that a key with many dots is tried: names with dots could make them very many.
+const LOOKUPS_MAX: usize = 10_000;
+
+fn lookup_within<'a>(document: Map<'a>, key: &str, left: &mut usize) -> Option<Value<'a>> {
     if let Some(value) = document.get(key) {
         return Some(value);
     }
-    // Each prefix that ends at a dot may itself be a flat key: the longest one first.
+    // Each beginning that ends at a dot may itself be a flat key: the longest one first.
     let mut end = key.len();
     while let Some(dot) = key[..end].rfind('.') {
+        *left = left.checked_sub(1)?;
         if let Some(Value::Map(inner)) = document.get(&key[..dot])
-            && let Some(value) = lookup(inner, &key[dot + 1..])
+            && let Some(value) = lookup_within(inner, &key[dot + 1..], left)
         {
             return Some(value);
         }

@@ -300,3 +300,77 @@ fn can_be_sent_to_other_threads() {
     check_shared::<Compiled>();
     check_shared::<Rule>();
 }
+
+#[test]
+fn rules_and_messages_with_too_much_of_something_take_no_time() {
+    let text = format!("[{}", "[:".repeat(30_000));
+    let braces = "{".repeat(60_000);
+    for regex in [text, braces, "x".repeat(70_000)] {
+        let quoted = serde_json::to_string(&regex).unwrap();
+        let _ = Rule::parse(&format!(
+            "{{apiVersion: etl/v1, spec: {{chains: [{{analyse: {{mode: regex, regex: {quoted}}}}}]}}}}"
+        ));
+    }
+    // Maps that hold themselves under names with dots.
+    let rows =
+        "rows: [{key: x, operate: jsonpath, value: $}, {key: x.x, operate: jsonpath, value: $}]";
+    let mut chains: Vec<String> = (0..60)
+        .map(|at| {
+            format!("{{analyse: {{mode: {}}}, {rows}}}", if at == 0 { "json" } else { "source" })
+        })
+        .collect();
+    chains.push(format!(
+        "{{analyse: {{mode: source}}, rows: [{{key: v, value: {}.y}}]}}",
+        vec!["x"; 60].join(".")
+    ));
+    let compiled = compiled(&format!("chains: [{}]", chains.join(", ")));
+    assert_eq!(value(&compiled, "{}").unwrap(), r#"{"v":null}"#);
+    // Many fields, many changes.
+    let wide: Vec<String> = (0..20_000).map(|at| format!("\"k{at}\":{at}")).collect();
+    let rows: Vec<String> =
+        (0..1_000).map(|at| format!("{{key: k{at}, operate: delete}}")).collect();
+    let deleting = self::compiled(&format!(
+        "chains: [{{analyse: {{mode: json}}, rows_mode: patch, rows: [{}]}}]",
+        rows.join(", ")
+    ));
+    let expected = format!("{{{}}}", wide[1_000..].join(","));
+    assert_eq!(value(&deleting, &format!("{{{}}}", wide.join(","))).unwrap(), expected);
+}
+
+#[test]
+fn explanations_are_json() {
+    let compiled = compiled(
+        "guard: {empty: pass}, chains: [{analyse: {mode: json}, rows: [{key: a, type: int64}]}], filter: {rules: [{key: a, mode: number, value: '>1'}]}, failure: {policy: discard}",
+    );
+    let mut scratch = Scratch::new();
+    let mut explained = |text: &[u8]| {
+        let record = Record { key: Some(b"\xff"), ..Record::from_value(text) };
+        let json = compiled.explain(&record, Timestamp::UNIX_EPOCH, &mut scratch).to_json();
+        serde_json::from_str::<serde_json::Value>(&json)
+            .unwrap_or_else(|error| panic!("{error}: {json}"))
+    };
+    let found = explained(br#"{"a":"2"}"#);
+    assert_eq!(found["status"], "ok");
+    assert_eq!(found["outputs"][0]["value"], r#"{"a":2}"#);
+    assert_eq!(
+        (found["outputs"][0]["key"].as_str(), found["outputs"][0]["key_encoding"].as_str()),
+        (Some("/w=="), Some("base64"))
+    );
+    assert_eq!(found["steps"][0]["output"]["a"], "2");
+    assert_eq!(found["suggested_rows"][0]["key"], "a");
+    assert_eq!(explained(br#"{"a":"1"}"#)["status"], "filtered");
+    assert_eq!(explained(b"")["status"], "passed");
+    let failed = explained(br#"{"a":"x\""}"#);
+    assert_eq!(
+        (failed["status"].as_str(), failed["on_failure"].as_str()),
+        (Some("failed"), Some("discard"))
+    );
+    assert_eq!(
+        (failed["error"]["code"].as_str(), failed["error"]["step"].as_str()),
+        (Some("type_conversion"), Some("chains[0].rows[0]"))
+    );
+    assert_eq!(
+        explained(&[b"{\"a\":\"".as_slice(), &[b'x'; 70_000], b"\"}"].concat())["status"],
+        "failed"
+    );
+}

@@ -58,7 +58,7 @@ impl Delimiter {
                 continue;
             }
             empty_run |= field.is_empty();
-            ctx.charge(size_of::<(&str, Value<'_>)>())?;
+            ctx.charge(MapBuilder::ENTRY_BYTES)?;
             let key = match self.mode.columns.get(index) {
                 Some(name) => ctx.text(name)?,
                 None => index_key(ctx, index)?,

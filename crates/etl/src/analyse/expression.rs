@@ -30,7 +30,7 @@ impl Expression {
         if self.names.is_empty() {
             let matches = self.regex.find_iter(text).filter(|found| !found.is_empty());
             for (index, found) in matches.enumerate() {
-                ctx.charge(size_of::<(&str, Value<'_>)>())?;
+                ctx.charge(MapBuilder::ENTRY_BYTES)?;
                 builder.insert(index_key(ctx, index)?, Value::String(found.as_str()));
             }
         } else if let Some(captures) = self.regex.captures(text) {

@@ -52,7 +52,7 @@ impl Secondary {
         for (key, value) in parsed {
             let Value::String(text) = value else { continue };
             if let Some((name, inner)) = self.split(text).filter(|(name, _)| !name.is_empty()) {
-                ctx.charge(size_of::<Entry<'_>>())?;
+                ctx.charge(MapBuilder::ENTRY_BYTES)?;
                 pairs.push((key, name, inner));
             }
         }

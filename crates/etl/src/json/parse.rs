@@ -153,7 +153,7 @@ impl<'a> Parser<'a, '_> {
         loop {
             self.whitespace();
             let value = self.value(depth + 1)?;
-            self.ctx.charge(size_of::<Value<'_>>())?;
+            self.ctx.charge(2 * size_of::<Value<'_>>())?;
             self.items.push(value);
             self.whitespace();
             match self.peek() {
@@ -188,7 +188,7 @@ impl<'a> Parser<'a, '_> {
             self.whitespace();
             if wanted.wants(key) {
                 let value = self.value(depth + 1)?;
-                self.ctx.charge(size_of::<Entry<'_>>())?;
+                self.ctx.charge(2 * size_of::<Entry<'_>>())?;
                 self.entries.push((key, value));
             } else {
                 self.skip(depth + 1)?;

@@ -3,7 +3,7 @@
 use crate::{
     context::Context,
     error::{ErrorCode, Fallible, Fault, Place},
-    value::{Entry, Value},
+    value::{Entry, MapBuilder, Value},
 };
 
 /// A compiled op `kv`; the last one of a row.
@@ -34,7 +34,7 @@ impl Kv {
             else {
                 continue;
             };
-            ctx.charge(size_of::<Entry<'_>>())?;
+            ctx.charge(MapBuilder::ENTRY_BYTES)?;
             let key = if self.keep_original_key { ctx.join(row_key, ".", key)? } else { key };
             pairs.push((key, Value::String(value)));
         }

@@ -5,6 +5,10 @@ use crate::error::ErrorCode;
 
 /// RE2's bound of a repetition count.
 const REPEAT_MAX: u32 = 1000;
+/// Characters of `1000,1000` and its brace; longer ones are literal.
+const COUNT_CHARS_MAX: usize = 16;
+/// Characters of `:^xdigit:` and its bracket.
+const CLASS_NAME_CHARS_MAX: usize = 16;
 
 /// The same expression for the `regex` crate.
 pub(super) fn translate(text: &str) -> Result<String, PatternError> {
@@ -282,13 +286,17 @@ impl Translator<'_> {
     /// `{n}`, `{n,}`, `{n,m}`; every other brace is a literal one.
     fn braces(&mut self) -> Result<bool, PatternError> {
         let mut ahead = self.rest.clone();
-        let inside: String =
-            ahead.by_ref().take_while(|character| *character != '}').take(16).collect();
+        let inside: String = ahead
+            .by_ref()
+            .take(COUNT_CHARS_MAX)
+            .take_while(|character| *character != '}')
+            .collect();
+        let closed = inside.len() < COUNT_CHARS_MAX
+            && self.rest.clone().nth(inside.chars().count()) == Some('}');
         let (low, high) =
             inside.split_once(',').map_or((inside.as_str(), None), |(low, high)| (low, Some(high)));
         let is_count =
             |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let closed = self.rest.clone().any(|character| character == '}');
         let is_repetition =
             closed && is_count(low) && high.is_none_or(|high| high.is_empty() || is_count(high));
         if !is_repetition {
@@ -349,7 +357,7 @@ impl Translator<'_> {
     fn posix(&mut self) -> bool {
         let mut ahead = self.rest.clone();
         let mut name = String::new();
-        for character in ahead.by_ref() {
+        for character in ahead.by_ref().take(CLASS_NAME_CHARS_MAX) {
             if character == ']' {
                 break;
             }

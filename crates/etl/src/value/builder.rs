@@ -11,54 +11,65 @@ const INDEX_FROM: usize = 32;
 
 #[derive(Debug, Default)]
 pub(crate) struct MapBuilder<'a> {
-    entries: Vec<Entry<'a>>,
+    /// What was removed leaves its place empty, so that places stay what they are.
+    entries: Vec<Option<Entry<'a>>>,
     index: Option<HashMap<&'a str, usize>>,
+    removed: usize,
 }
 
 impl<'a> MapBuilder<'a> {
+    /// What a member costs of the budget: its place here, in the index and in the finished map.
+    pub(crate) const ENTRY_BYTES: usize = 128;
+
     /// A builder that begins with what `map` holds.
     pub(crate) fn from_map(map: Map<'a>) -> Self {
-        Self { entries: map.entries.to_vec(), index: None }
+        let entries = map.entries.iter().copied().map(Some).collect();
+        Self { entries, index: None, removed: 0 }
     }
 
     pub(crate) fn with_capacity(count: usize) -> Self {
-        Self { entries: Vec::with_capacity(count), index: None }
+        Self { entries: Vec::with_capacity(count), index: None, removed: 0 }
     }
 
     fn position(&mut self, key: &str) -> Option<usize> {
-        if self.entries.len() < INDEX_FROM {
-            return self.entries.iter().position(|(found, _)| *found == key);
-        }
         let entries = &self.entries;
-        let index = self
-            .index
-            .get_or_insert_with(|| (0..).zip(entries).map(|(at, (key, _))| (*key, at)).collect());
+        if entries.len() < INDEX_FROM {
+            return entries.iter().position(|entry| entry.is_some_and(|(found, _)| found == key));
+        }
+        let index = self.index.get_or_insert_with(|| {
+            let places = (0..).zip(entries);
+            places.filter_map(|(at, entry)| Some(((*entry)?.0, at))).collect()
+        });
         index.get(key).copied()
     }
 
     pub(crate) fn insert(&mut self, key: &'a str, value: Value<'a>) {
         match self.position(key) {
-            Some(at) => self.entries[at].1 = value,
+            Some(at) => self.entries[at] = Some((key, value)),
             None => {
                 if let Some(index) = &mut self.index {
                     index.insert(key, self.entries.len());
                 }
-                self.entries.push((key, value));
+                self.entries.push(Some((key, value)));
             }
         }
     }
 
     pub(crate) fn remove(&mut self, key: &str) {
         if let Some(at) = self.position(key) {
-            self.entries.remove(at);
-            self.index = None;
+            self.entries[at] = None;
+            self.removed += 1;
+            if let Some(index) = &mut self.index {
+                index.remove(key);
+            }
         }
     }
 
     /// Removes many members in one pass.
     pub(crate) fn remove_all<'k>(&mut self, keys: impl Iterator<Item = &'k str>) {
         let keys: HashSet<&str> = keys.collect();
-        self.entries.retain(|(key, _)| !keys.contains(key));
+        self.entries.retain(|entry| entry.is_some_and(|(key, _)| !keys.contains(key)));
+        self.removed = 0;
         self.index = None;
     }
 
@@ -68,18 +79,24 @@ impl<'a> MapBuilder<'a> {
             return;
         }
         self.remove(to);
-        if let Some(at) = self.position(from) {
-            self.entries[at].0 = to;
-            self.index = None;
+        let Some(at) = self.position(from) else { return };
+        if let Some((_, value)) = self.entries[at] {
+            self.entries[at] = Some((to, value));
+        }
+        if let Some(index) = &mut self.index {
+            index.remove(from);
+            index.insert(to, at);
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - self.removed
     }
 
     pub(crate) fn finish(self, bump: &'a Bump) -> Map<'a> {
-        Map { entries: bump.alloc_slice_copy(&self.entries) }
+        let mut entries = bumpalo::collections::Vec::with_capacity_in(self.len(), bump);
+        entries.extend(self.entries.into_iter().flatten());
+        Map { entries: entries.into_bump_slice() }
     }
 }
 
@@ -100,11 +117,15 @@ mod tests {
                 }
             }
             builder.remove("1");
+            builder.remove("1");
             builder.rename("2", "two");
+            builder.rename("two", "0");
+            builder.insert("1", Value::Null);
+            assert_eq!(builder.len(), size - 1);
             let map = builder.finish(&bump);
             assert_eq!(map.entries.len(), size - 1);
             assert_eq!(map.entries[0], ("0", Value::Number("2")));
-            assert_eq!(map.entries[1], ("two", Value::Number("2")));
+            assert_eq!(map.entries[size - 2], ("1", Value::Null));
         }
     }
 }
