@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use etl::{Compiled, DropReason, ErrorCode, Limits, Record, Resources, Rule, Scratch, Table};
+use etl::{
+    Compiled, DropReason, ErrorCode, Limits, Record, Resources, Rule, Scratch, Selection, Table,
+    generate_regex,
+};
 use jiff::{SignedDuration, Timestamp};
 
 fn rule(spec: &str) -> Rule {
@@ -373,4 +376,155 @@ fn explanations_are_json() {
         explained(&[b"{\"a\":\"".as_slice(), &[b'x'; 70_000], b"\"}"].concat())["status"],
         "failed"
     );
+}
+
+#[test]
+fn a_missing_row_of_a_table_can_leave_the_document_alone() {
+    let spec = |policy: &str| {
+        format!(
+            "chains: [{{analyse: {{mode: json}}}}, {{kind: lookup, table: t, key: u, fields: [n], on_missing: {policy}}}]"
+        )
+    };
+    let resources = || Resources::new().with_table("t", Table::new());
+    let skip = Compiled::new(&rule(&spec("skip")), &resources()).unwrap();
+    assert_eq!(value(&skip, r#"{"u":1}"#).unwrap(), r#"{"u":1}"#);
+    let null = Compiled::new(&rule(&spec("\"null\"")), &resources()).unwrap();
+    assert_eq!(value(&null, r#"{"u":1}"#).unwrap(), r#"{"u":1,"n":null}"#);
+}
+
+#[test]
+fn generated_expressions_take_literals_literally() {
+    let select =
+        |start: usize, end: usize, name: &str| Selection { start, end, name: name.to_owned() };
+    let generated =
+        generate_regex("[é.x] (a+b) tail text", &[select(7, 10, "sum"), select(17, 21, "word")])
+            .unwrap();
+    assert_eq!(generated.regex, r"^\[é\.x\] \((?P<sum>\S+)\) tail (?P<word>\w+)$");
+    assert_eq!(
+        generated.fields,
+        [("sum".to_owned(), "a+b".to_owned()), ("word".to_owned(), "text".to_owned())]
+    );
+    let code = |parts: &[Selection]| generate_regex("a b", parts).unwrap_err().code;
+    assert_eq!(code(&[]), ErrorCode::SelectionInvalid);
+    assert_eq!(code(&[select(0, 2, "a"), select(1, 3, "b")]), ErrorCode::SelectionInvalid);
+    assert_eq!(code(&[select(0, 9, "a")]), ErrorCode::SelectionInvalid);
+    assert_eq!(code(&[select(0, 1, "1")]), ErrorCode::SelectionInvalid);
+    assert_eq!(
+        generate_regex("1234", &[select(0, 2, "a"), select(2, 4, "b")]).unwrap_err().code,
+        ErrorCode::SelectionAmbiguous
+    );
+}
+
+#[test]
+fn dead_letters_tell_the_reason_once() {
+    let rule = rule(
+        "chains: [{analyse: {mode: json}, rows: [{key: userId, ops: [{op: date, format: yyyy}]}]}], failure: {policy: dlq, dlq: {topic: d, format: envelope}}",
+    );
+    let etl::rule::Failure::Dlq(dlq) = &rule.failure else { panic!("a dlq") };
+    let compiled = Compiled::new(&rule, &Resources::new()).unwrap();
+    let headers: [etl::Header<'_>; 2] = [("__connect.errors.topic", Some(b"old")), ("x", None)];
+    let record = Record {
+        key: Some(b"k"),
+        headers: &headers,
+        topic: "t",
+        offset: 9,
+        ..Record::from_value(br#"{"userId":"?"}"#)
+    };
+    let mut scratch = Scratch::new();
+    let error = compiled.apply(&record, Timestamp::UNIX_EPOCH, &mut scratch).unwrap_err();
+    let context = etl::DeadLetterContext {
+        task_name: "n",
+        task_id: "i",
+        worker: 3,
+        rule_version: 7,
+        failed_at: Timestamp::UNIX_EPOCH,
+        attempts: 2,
+    };
+    let letter = etl::dead_letter(&record, &error, dlq, &context);
+    let of = |name: &str| -> Vec<&[u8]> {
+        letter
+            .headers
+            .iter()
+            .filter(|(found, _)| found == name)
+            .map(|(_, value)| value.as_deref().unwrap_or(b"-"))
+            .collect()
+    };
+    assert_eq!(of("__connect.errors.topic"), [b"t"]);
+    assert_eq!(of("x"), [b"-"]);
+    assert_eq!(of("__connect.errors.class.name"), [b"chain[0].row[userId].op[0]:date"]);
+    assert_eq!(of("__connect.errors.stage"), [b"TRANSFORMATION"]);
+    assert_eq!(of("__dlq.failed.at"), [b"1970-01-01T00:00:00Z"]);
+    assert_eq!(of("__dlq.attempts"), [b"2"]);
+    let envelope: serde_json::Value =
+        serde_json::from_slice(letter.value.as_deref().unwrap()).unwrap();
+    assert_eq!(envelope["value"], r#"{"userId":"?"}"#);
+    assert_eq!(
+        (envelope["source"]["key_b64"].as_str(), envelope["source"]["offset"].as_i64()),
+        (Some("aw=="), Some(9))
+    );
+    assert_eq!(envelope["error"]["code"], "date_parse");
+    let long = Record { value: Some(&[0xff]), ..record };
+    let letter = etl::dead_letter(&long, &error, dlq, &context);
+    let envelope: serde_json::Value =
+        serde_json::from_slice(letter.value.as_deref().unwrap()).unwrap();
+    assert_eq!(envelope["value_b64"], "/w==");
+}
+
+#[test]
+fn texts_that_look_like_something_else_stay_texts() {
+    let words = [
+        "null",
+        "~",
+        "true",
+        "no",
+        "1",
+        "1.0",
+        "- a",
+        "#x",
+        " ",
+        "a: b",
+        "*x",
+        "&x",
+        "!t",
+        "|",
+        "'",
+        "\"",
+        "\u{85}",
+        "a\u{2028}",
+        "x ",
+        "\n",
+        "\\",
+        "?",
+        "{",
+        "[",
+        ",",
+        "%",
+        "@",
+        "`",
+        "---",
+        "...",
+        "=",
+        "<<",
+        "0x1f",
+        ".5",
+        "\u{feff}",
+        "\u{7f}",
+    ];
+    for word in words {
+        let mut rule = rule(
+            "chains: [{analyse: {mode: json}, rows: [{key: x, operate: custom, value: x}]}], filter: {rules: [{key: a, mode: equals, value: b}]}",
+        );
+        rule.name = word.to_owned();
+        let etl::rule::ChainBody::Process(process) = &mut rule.chains[0].body else {
+            panic!("a process")
+        };
+        process.rows[0].key = word.to_owned();
+        process.rows[0].operate = etl::rule::Operate::Custom(word.to_owned());
+        let etl::rule::Condition::Rule(test) = &mut rule.filter.rules[0] else { panic!("a test") };
+        test.value = Some(word.to_owned());
+        let yaml = rule.to_yaml();
+        let again = Rule::parse(&yaml).unwrap_or_else(|errors| panic!("{errors}\n{yaml}"));
+        assert_eq!(again, rule, "{yaml}");
+        assert_eq!(Rule::parse(&rule.to_json()).unwrap(), rule, "{word:?}");
+    }
 }

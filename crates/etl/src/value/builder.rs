@@ -119,6 +119,8 @@ mod tests {
             builder.remove("1");
             builder.remove("1");
             builder.rename("2", "two");
+            builder.insert("2", Value::Null);
+            builder.remove("2");
             builder.rename("two", "0");
             builder.insert("1", Value::Null);
             assert_eq!(builder.len(), size - 1);
