@@ -1,20 +1,18 @@
 //! Bytes in: small answers share a small buffer, each large frame gets a page-aligned one that is used again.
 //!
 //! The kernel copies slower to a place that begins a few bytes into a page, as every large `malloc` does, and a fresh buffer per frame
-//! costs a page fault for each 4 KiB. So large frames live in buffers whose data begins at a page, and which go back to the
-//! client's [`FramePool`] when the last slice of the frame is gone.
+//! costs a page fault for each 4 KiB. So large frames live in buffers that are read into from a page's beginning on, and which go back
+//! to the client's [`FramePool`] when the last slice of the frame is gone.
 
 use std::{
-    collections::BTreeMap,
     io,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use kafka_wire::frame::{FrameError, FrameLimits, LENGTH_BYTES, bytes_wanted, next_frame};
-use tokio::io::{AsyncReadExt as _, ReadBuf};
+use tokio::io::AsyncReadExt as _;
 
 use crate::connect::Stream;
 
@@ -24,8 +22,11 @@ const READ_BYTES: usize = 4096;
 /// Frames from this size on get a buffer of their own.
 const LARGE_BYTES: usize = 128 << 10;
 
-/// Where the data of a large frame begins.
+/// Where the first large read into a frame begins.
 const PAGE_BYTES: usize = 4096;
+
+/// New buffers have room for a multiple of this, so that frames of about one size can share them.
+const SIZE_STEP_BYTES: usize = 64 << 10;
 
 /// Larger buffers are not kept: a frame of that size is rare.
 const KEPT_BYTES_MAX: usize = 8 << 20;
@@ -33,7 +34,7 @@ const KEPT_BYTES_MAX: usize = 8 << 20;
 /// Bytes kept in buffers that nobody uses now.
 const FREE_BYTES_MAX: usize = 16 << 20;
 
-/// The buffers of one client that wait for their next frame, by size.
+/// The buffers of one client that wait for their next frame.
 #[derive(Debug, Default)]
 pub(crate) struct FramePool {
     free: Mutex<Free>,
@@ -41,32 +42,40 @@ pub(crate) struct FramePool {
 
 #[derive(Debug, Default)]
 struct Free {
-    by_size: BTreeMap<usize, Vec<Vec<u8>>>,
+    /// Empty, each begins at a page; the one used last, which may still be in the processor's cache, at the end.
+    buffers: Vec<BytesMut>,
     bytes: usize,
 }
 
 impl FramePool {
-    /// A buffer for a frame of `frame_bytes`. At most twice as large, so that what is held is what is accounted for.
-    fn take(self: &Arc<Self>, frame_bytes: usize) -> FrameBuffer {
-        let size = frame_bytes.next_power_of_two();
-        let kept = {
-            let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-            let kept = free.by_size.get_mut(&size).and_then(Vec::pop);
-            if kept.is_some() {
-                free.bytes -= size;
-            }
-            kept
-        };
-        let memory = kept.unwrap_or_else(|| vec![0; size + PAGE_BYTES]);
-        let start = memory.as_ptr().align_offset(PAGE_BYTES).min(PAGE_BYTES);
-        FrameBuffer { memory, start, len: frame_bytes, size, pool: Arc::clone(self) }
+    /// An empty buffer for `bytes`. Little more than twice as large at most, so that what is held is what is accounted for.
+    fn take(&self, bytes: usize) -> BytesMut {
+        self.kept(bytes).unwrap_or_else(|| {
+            let mut fresh =
+                BytesMut::with_capacity(bytes.next_multiple_of(SIZE_STEP_BYTES) + PAGE_BYTES);
+            let start = fresh.as_ptr().align_offset(PAGE_BYTES).min(PAGE_BYTES);
+            fresh.put_bytes(0, start);
+            fresh.advance(start);
+            fresh
+        })
     }
 
-    fn give_back(&self, size: usize, memory: Vec<u8>) {
+    fn kept(&self, bytes: usize) -> Option<BytesMut> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if size <= KEPT_BYTES_MAX && free.bytes + size <= FREE_BYTES_MAX {
-            free.bytes += size;
-            free.by_size.entry(size).or_default().push(memory);
+        let fits = bytes..2 * bytes + SIZE_STEP_BYTES;
+        let index = free.buffers.iter().rposition(|buffer| fits.contains(&buffer.capacity()))?;
+        let buffer = free.buffers.remove(index);
+        free.bytes -= buffer.capacity();
+        Some(buffer)
+    }
+
+    fn give_back(&self, mut buffer: BytesMut) {
+        buffer.clear();
+        let bytes = buffer.capacity();
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if bytes <= KEPT_BYTES_MAX && free.bytes + bytes <= FREE_BYTES_MAX {
+            free.bytes += bytes;
+            free.buffers.push(buffer);
         }
     }
 }
@@ -74,28 +83,32 @@ impl FramePool {
 /// The memory of one large frame.
 #[derive(Debug)]
 struct FrameBuffer {
-    memory: Vec<u8>,
+    /// Up to a page that is not used, then as much of the frame as has arrived.
+    memory: BytesMut,
     start: usize,
-    len: usize,
-    size: usize,
     pool: Arc<FramePool>,
 }
 
 impl FrameBuffer {
-    fn room(&mut self, filled: usize) -> &mut [u8] {
-        &mut self.memory[self.start + filled..self.start + self.len]
+    /// A buffer for a frame of `frame_bytes` that begins with `arrived`. What is read behind that begins at a page.
+    fn new(pool: &Arc<FramePool>, arrived: &[u8], frame_bytes: usize) -> Self {
+        let start = arrived.len().next_multiple_of(PAGE_BYTES) - arrived.len();
+        let mut memory = pool.take(start + frame_bytes);
+        memory.put_bytes(0, start);
+        memory.put_slice(arrived);
+        Self { memory, start, pool: Arc::clone(pool) }
     }
 }
 
 impl AsRef<[u8]> for FrameBuffer {
     fn as_ref(&self) -> &[u8] {
-        &self.memory[self.start..self.start + self.len]
+        &self.memory[self.start..]
     }
 }
 
 impl Drop for FrameBuffer {
     fn drop(&mut self) {
-        self.pool.give_back(self.size, std::mem::take(&mut self.memory));
+        self.pool.give_back(std::mem::take(&mut self.memory));
     }
 }
 
@@ -103,7 +116,7 @@ impl Drop for FrameBuffer {
 #[derive(Debug)]
 struct Filling {
     buffer: FrameBuffer,
-    filled: usize,
+    missing: usize,
 }
 
 /// What one connection has received and not handed on.
@@ -131,10 +144,9 @@ impl Receiver {
             let read = std::pin::pin!(stream.read_buf(&mut self.input));
             return read.poll(cx);
         };
-        let mut room = ReadBuf::new(filling.buffer.room(filling.filled));
-        ready!(Pin::new(stream).poll_read(cx, &mut room))?;
-        let count = room.filled().len();
-        filling.filled += count;
+        let mut room = (&mut filling.buffer.memory).limit(filling.missing);
+        let count = ready!(std::pin::pin!(stream.read_buf(&mut room)).poll(cx))?;
+        filling.missing -= count;
         Poll::Ready(Ok(count))
     }
 
@@ -145,9 +157,7 @@ impl Receiver {
     pub(super) fn next_frame(&mut self, limits: &FrameLimits) -> Result<Option<Bytes>, FrameError> {
         match self.filling.take() {
             None => next_frame(&mut self.input, limits),
-            Some(filling) if filling.filled == filling.buffer.len => {
-                Ok(Some(Bytes::from_owner(filling.buffer)))
-            }
+            Some(filling) if filling.missing == 0 => Ok(Some(Bytes::from_owner(filling.buffer))),
             unfinished => {
                 self.filling = unfinished;
                 Ok(None)
@@ -167,11 +177,10 @@ impl Receiver {
         }
         let wanted = bytes_wanted(&self.input, limits).unwrap_or(0).max(1);
         if self.input.len() >= LENGTH_BYTES && self.input.len() + wanted >= LARGE_BYTES {
-            let arrived = self.input.split_off(LENGTH_BYTES);
+            let arrived = &self.input[LENGTH_BYTES..];
+            let buffer = FrameBuffer::new(&self.pool, arrived, arrived.len() + wanted);
+            self.filling = Some(Filling { buffer, missing: wanted });
             self.input.clear();
-            let mut buffer = self.pool.take(arrived.len() + wanted);
-            buffer.room(0)[..arrived.len()].copy_from_slice(&arrived);
-            self.filling = Some(Filling { buffer, filled: arrived.len() });
             return;
         }
         let spare = self.input.capacity() - self.input.len();
