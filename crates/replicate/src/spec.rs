@@ -361,7 +361,8 @@ pub struct TaskLimits {
     /// Where a lane is behind, uncompressed batches smaller than this are merged with the neighbours that wait behind them, in bytes;
     /// 0 for none (ADR 0010).
     pub coalesce_below_bytes: usize,
-    /// The same for compressed batches, which must be decompressed and compressed again for it.
+    /// The same for compressed batches, which must be decompressed and compressed again for it; four times as much (and at most as for
+    /// uncompressed ones) where a lane sends one batch at a time.
     pub coalesce_packed_below_bytes: usize,
     /// Bytes of a merged batch, before compression.
     pub coalesced_bytes_max: usize,
@@ -398,7 +399,7 @@ impl Default for TaskLimits {
             map_segments_max: 4096,
             produce_requests_max: 5,
             coalesce_below_bytes: 64 << 10,
-            coalesce_packed_below_bytes: 8 << 10,
+            coalesce_packed_below_bytes: 4 << 10,
             coalesced_bytes_max: 512 << 10,
         }
     }

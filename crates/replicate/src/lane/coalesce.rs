@@ -12,14 +12,18 @@ use forward::planted::{Bug, has};
 use kafka_wire::compression::Compression;
 use kafka_wire::record::{BatchMerger, BatchV2, HEADER_BYTES};
 
-use super::{Lane, Outgoing};
+use super::Lane;
+
+/// One batch per round trip is so little that compressing again pays for larger ones, too.
+const SINGLE_FACTOR: usize = 4;
 
 /// Which batches are merged, and into what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Coalescing {
     /// Uncompressed batches below this size are merged, in bytes; 0 for none.
     pub(crate) below_bytes: usize,
-    /// Compressed ones below this size: they must be decompressed and compressed again.
+    /// Compressed ones below this size, or [`SINGLE_FACTOR`] times it where only one may be under way: they must be decompressed and
+    /// compressed again.
     pub(crate) packed_below_bytes: usize,
     /// Bytes of a merged batch, before compression.
     pub(crate) merged_bytes_max: usize,
@@ -30,12 +34,14 @@ pub(crate) struct Coalescing {
 impl Lane {
     /// Merges the first batch that waits with those behind it, if they are small and the lane is behind.
     pub(super) fn coalesce(&mut self) {
-        let Some(compression) = self.ready.front().and_then(|front| self.mergeable(front)) else {
-            return;
-        };
         if !self.is_behind() {
             return;
         }
+        let Some(compression) =
+            self.ready.front().and_then(|front| front.batch.header.compression().ok())
+        else {
+            return;
+        };
         let limit = self.merged_bytes_max();
         let (count, bytes) = self.alike(compression, limit);
         if count < 2 {
@@ -57,34 +63,35 @@ impl Lane {
 
     /// Whether more batches wait than one round trip to the target takes.
     fn is_behind(&self) -> bool {
-        // Records that are old as the target sees it travel one batch at a time.
-        let is_single = self.is_proven && !self.is_remembered();
-        let under_way_max = if is_single { 1 } else { self.coalescing.under_way_max };
+        let under_way_max = if self.is_single() { 1 } else { self.coalescing.under_way_max };
         self.ready.len() > 1 && self.ready.len() + self.in_flight.len() > under_way_max
+    }
+
+    /// Whether records that are old as the target sees it travel one batch at a time.
+    fn is_single(&self) -> bool {
+        self.is_proven && !self.is_remembered()
     }
 
     /// How many of the first batches could be merged by their headers, and the size of that.
     fn alike(&self, compression: Compression, limit: usize) -> (usize, usize) {
+        let below_bytes = match compression {
+            Compression::None => self.coalescing.below_bytes,
+            _ if self.is_single() => (SINGLE_FACTOR * self.coalescing.packed_below_bytes)
+                .min(self.coalescing.below_bytes),
+            _ => self.coalescing.packed_below_bytes,
+        };
         let (mut count, mut bytes) = (0, HEADER_BYTES);
         for waiting in &self.ready {
             let sum = bytes + waiting.size_bytes().saturating_sub(HEADER_BYTES);
-            let is_alike = self.mergeable(waiting) == Some(compression);
+            let is_alike = waiting.batch.header.compression() == Ok(compression)
+                && waiting.size_bytes() < below_bytes
+                && !waiting.is_final;
             if sum > limit || !is_alike || !self.is_journaled(waiting) {
                 break;
             }
             (count, bytes) = (count + 1, sum);
         }
         (count, bytes)
-    }
-
-    /// The codec of a batch that is small enough to be merged.
-    fn mergeable(&self, outgoing: &Outgoing) -> Option<Compression> {
-        let compression = outgoing.batch.header.compression().ok()?;
-        let below = match compression {
-            Compression::None => self.coalescing.below_bytes,
-            _ => self.coalescing.packed_below_bytes,
-        };
-        (outgoing.size_bytes() < below && !outgoing.is_final).then_some(compression)
     }
 
     /// What the target is known to take.
