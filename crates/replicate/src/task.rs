@@ -29,8 +29,11 @@ use crate::spec::TaskSpec;
 use crate::topics::{SyncedTopic, TopicSync};
 use crate::worker::{Command, Sink, Worker, WorkerContext};
 
-/// How often the progress is published.
+/// How often the progress is published, at most.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Lanes whose progress is collected in one [`PROGRESS_INTERVAL`]: with more of them it is published less often.
+const PROGRESS_LANES: usize = 1000;
 
 /// Lanes of one task that ask the target for its tail at the same time.
 const OPENINGS_MAX: usize = 64;
@@ -249,7 +252,12 @@ impl Running {
             tokio::select! {
                 biased;
                 () = changed => {}
-                _ = progress.tick() => self.publish(),
+                _ = progress.tick() => {
+                    self.publish();
+                    let intervals = self.lanes.len().div_ceil(PROGRESS_LANES).clamp(1, 20);
+                    let intervals = u32::try_from(intervals).unwrap_or(1);
+                    progress.reset_after(PROGRESS_INTERVAL * intervals);
+                }
                 Some(ended) = self.running.join_next() => worker_ended(ended)?,
                 _ = discovery.tick(), if !self.task.spec.once => {
                     let topics = self.topics.discover().await?;
