@@ -14,6 +14,8 @@
 mod answer;
 mod session;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use kafka_wire::{ErrorCode, Uuid};
 use thiserror::Error;
@@ -24,8 +26,8 @@ use crate::Isolation;
 /// A partition to fetch from, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchPartition {
-    /// Topic name.
-    pub topic: String,
+    /// Topic name, shared so that asking again and again copies nothing.
+    pub topic: Arc<str>,
     /// Topic id, if the cluster has ids: then topics are fetched by id (v13+), so that a recreated topic is noticed.
     pub topic_id: Option<Uuid>,
     /// Partition index.
@@ -71,7 +73,7 @@ impl Default for FetchSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchedPartition {
     /// Topic name, also where the answer carries its id only.
-    pub topic: String,
+    pub topic: Arc<str>,
     /// Partition index.
     pub partition: i32,
     /// The broker's code.

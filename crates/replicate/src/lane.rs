@@ -23,7 +23,7 @@ mod turn;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes, BytesMut};
 use forward::planted::{Bug, has};
 use forward::{
     EpochBase, OffsetMap, Ordinal, RebuildReason, Runs, Segment, SourceOffset, TargetOffset,
@@ -31,6 +31,7 @@ use forward::{
 };
 use kafka_client::ProducerIdentity;
 use kafka_wire::Uuid;
+use kafka_wire::protocol::StrBytes;
 use kafka_wire::record::{BatchV2, RecordLimits};
 use tokio::time::Instant;
 
@@ -44,6 +45,9 @@ pub(crate) use turn::Turn;
 use crate::budget::Lease;
 use crate::journal::{LaneKey, LaneProgress, LaneRecord, SourceEpochs};
 use crate::progress::{LaneState, LaneStatus};
+
+/// New room for headers, which are cut off one after the other.
+const SCRATCH_BYTES: usize = 4096;
 
 /// Where a lane stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +120,11 @@ pub(crate) struct LaneSeed {
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(crate) key: LaneKey,
+    /// The topics' names once more, to be shared.
+    pub(crate) source_name: Arc<str>,
+    pub(crate) target_name: StrBytes,
+    /// Names the target partition within the worker: lanes may share one.
+    pub(crate) target_slot: usize,
     pub(crate) status: Arc<LaneStatus>,
     pub(crate) traits: TargetTraits,
     pub(crate) phase: Phase,
@@ -213,6 +222,9 @@ impl Lane {
             status.set_map_start(start.0);
         }
         Self {
+            source_name: record.lane.source_topic.as_str().into(),
+            target_name: StrBytes::from_string(record.lane.target_topic.clone()),
+            target_slot: 0,
             key: record.lane,
             status,
             traits,
@@ -417,8 +429,8 @@ impl Lane {
         self.ready.front().map_or(0, Outgoing::size_bytes)
     }
 
-    /// Takes the next batch under way: its patched header and its untouched payload.
-    pub(crate) fn next_batch(&mut self) -> Option<(Bytes, Bytes)> {
+    /// Takes the next batch under way: its patched header, written to `scratch` and cut off it, and its untouched payload.
+    pub(crate) fn next_batch(&mut self, scratch: &mut BytesMut) -> Option<(Bytes, Bytes)> {
         if !self.can_send() {
             return None;
         }
@@ -431,7 +443,11 @@ impl Lane {
         let payload = batch.payload();
         self.in_flight.push_back(outgoing);
         self.unanswered += 1;
-        Some((Bytes::copy_from_slice(&header), payload))
+        if scratch.capacity() < header.len() {
+            scratch.reserve(SCRATCH_BYTES);
+        }
+        scratch.put_slice(&header);
+        Some((scratch.split().freeze(), payload))
     }
 
     /// What the journal must know before the lane can be taken up again, as it stands now.

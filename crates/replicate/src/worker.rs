@@ -9,6 +9,7 @@
 mod books;
 mod denials;
 mod leaders;
+mod packing;
 mod reading;
 mod refusals;
 mod translating;
@@ -27,6 +28,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use kafka_client::{BrokerConnection, Client, ClientError, ClusterMetadata, FetchSessionError};
 use kafka_wire::messages::FetchResponse;
+use kafka_wire::protocol::StrBytes;
 use kafka_wire::record::RecordLimits;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, interval_at, sleep};
@@ -174,6 +176,9 @@ pub(crate) struct Worker {
     ctx: Arc<WorkerContext>,
     lanes: Vec<Lane>,
     by_source: HashMap<String, BTreeMap<i32, LaneId>>,
+    /// The target partitions of the lanes, each with its slot.
+    target_slots: HashMap<StrBytes, BTreeMap<i32, usize>>,
+    packed: packing::Packed,
     sources: BTreeMap<i32, SourceBroker>,
     targets: BTreeMap<i32, TargetBroker>,
     source_metadata: leaders::Refresh,
@@ -194,6 +199,8 @@ impl Worker {
             ctx,
             lanes: Vec::new(),
             by_source: HashMap::new(),
+            target_slots: HashMap::new(),
+            packed: packing::Packed::default(),
             sources: BTreeMap::new(),
             targets: BTreeMap::new(),
             source_metadata: leaders::Refresh::default(),
@@ -265,6 +272,10 @@ impl Worker {
                 // The process before this one may have died a moment ago.
                 lane.expect_strays(Instant::now() + self.ctx.limits.request_lifetime);
             }
+            let slot = self.packed.slot_count();
+            let slots = self.target_slots.entry(lane.target_name.clone()).or_default();
+            lane.target_slot = *slots.entry(lane.key.target_partition).or_insert(slot);
+            self.packed.make_slot(lane.target_slot);
             self.by_source
                 .entry(lane.key.source_topic.clone())
                 .or_default()

@@ -129,14 +129,14 @@ impl Env {
         let mut acks = connection.produce(-1, Duration::from_secs(20), topics).await.unwrap();
         assert_eq!(acks.len(), 1);
         let ack = acks.remove(0);
-        assert_eq!((ack.topic.as_str(), ack.partition), (topic, partition));
+        assert_eq!((&*ack.topic, ack.partition), (topic, partition));
         ack
     }
 
     /// What a partition is fetched with.
     pub(super) async fn wanted(&self, topic: &str, partition: i32, offset: i64) -> FetchPartition {
         FetchPartition {
-            topic: topic.to_owned(),
+            topic: topic.into(),
             topic_id: self.topic_id(topic).await,
             partition,
             offset,

@@ -95,6 +95,6 @@ pub(super) async fn one_bad_partition_does_not_spoil_the_others(env: &Env) {
     let acks = connection.produce(-1, Duration::from_secs(20), topics).await.unwrap();
     assert_eq!(acks.len(), 2);
     for ack in acks {
-        assert_eq!(ack.error.is_ok(), ack.topic == good, "{ack:?}");
+        assert_eq!(ack.error.is_ok(), *ack.topic == *good, "{ack:?}");
     }
 }

@@ -1,12 +1,13 @@
 //! Produce: batches go out as they are, in a vectored write, and come back as one ack per partition.
 
-use std::{collections::HashMap, future::Future, time::Duration};
+use std::{future::Future, time::Duration};
 
 use kafka_wire::{
     ErrorCode, Uuid,
     message::decode_response,
     messages::{ApiKey, ProduceRequest, ProduceResponse},
     produce::{ProduceTopic, encode_produce},
+    protocol::StrBytes,
 };
 
 use super::BrokerConnection;
@@ -22,7 +23,7 @@ const ANSWER_GRACE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProduceAck {
     /// Topic name, also where the answer carries its id only.
-    pub topic: String,
+    pub topic: StrBytes,
     /// Partition index.
     pub partition: i32,
     /// The broker's code.
@@ -57,9 +58,9 @@ impl BrokerConnection {
         topics: Vec<ProduceTopic>,
     ) -> impl Future<Output = Result<Vec<ProduceAck>, ClientError>> + Send + 'static + use<> {
         let sent = self.send_produce(acks, timeout, &topics);
-        let names: HashMap<Uuid, String> =
-            topics.iter().map(|topic| (topic.topic_id, topic.name.to_string())).collect();
-        drop(topics);
+        let mut names: Vec<(Uuid, StrBytes)> =
+            topics.into_iter().map(|topic| (topic.topic_id, topic.name)).collect();
+        names.sort_unstable_by_key(|(id, _)| *id);
         let connection = self.clone();
         async move {
             let (version, frame) = sent?;
@@ -105,17 +106,14 @@ impl BrokerConnection {
 /// Records whose faults are told in words: a batch may hold a million of them.
 const RECORDS_TOLD_MAX: usize = 5;
 
-fn acks_of(
-    response: ProduceResponse,
-    version: i16,
-    names: &HashMap<Uuid, String>,
-) -> Vec<ProduceAck> {
-    let mut acks = Vec::new();
+fn acks_of(response: ProduceResponse, version: i16, names: &[(Uuid, StrBytes)]) -> Vec<ProduceAck> {
+    let mut acks = Vec::with_capacity(names.len());
     for topic in response.responses {
         let name = if version >= TOPIC_ID_VERSION {
-            names.get(&topic.topic_id).cloned().unwrap_or_default()
+            let found = names.binary_search_by_key(&topic.topic_id, |(id, _)| *id);
+            found.map_or_else(|_| StrBytes::default(), |index| names[index].1.clone())
         } else {
-            topic.name.to_string()
+            topic.name.0
         };
         for partition in topic.partition_responses {
             let mut words: Vec<String> =

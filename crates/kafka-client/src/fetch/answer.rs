@@ -1,6 +1,6 @@
 //! A fetch answer in our own terms.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use kafka_wire::{
     ErrorCode, Uuid,
@@ -15,7 +15,7 @@ use super::{AbortedTransaction, FetchedPartition};
 /// What does not fit, in words.
 pub(super) fn read(
     response: FetchResponse,
-    names: Option<&HashMap<Uuid, String>>,
+    names: Option<&HashMap<Uuid, Arc<str>>>,
     known: impl Fn(&str, i32) -> bool,
 ) -> Result<Vec<FetchedPartition>, String> {
     let mut found = Vec::new();
@@ -25,20 +25,20 @@ pub(super) fn read(
                 .get(&topic.topic_id)
                 .cloned()
                 .ok_or_else(|| format!("topic id {} was not asked for", topic.topic_id))?,
-            None => topic.topic.to_string(),
+            None => Arc::from(&*topic.topic.0),
         };
         for partition in topic.partitions {
             let index = partition.partition_index;
             if !known(&name, index) {
                 return Err(format!("{name}-{index} was not asked for"));
             }
-            found.push(fetched(name.clone(), partition));
+            found.push(fetched(Arc::clone(&name), partition));
         }
     }
     Ok(found)
 }
 
-fn fetched(topic: String, data: PartitionData) -> FetchedPartition {
+fn fetched(topic: Arc<str>, data: PartitionData) -> FetchedPartition {
     let diverging = (data.diverging_epoch.epoch, data.diverging_epoch.end_offset);
     let leader = (data.current_leader.leader_id.0, data.current_leader.leader_epoch);
     FetchedPartition {

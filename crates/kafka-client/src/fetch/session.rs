@@ -1,6 +1,11 @@
 //! The session's memory: what the broker knows of us, and what the next request has to add.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod partitions;
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use kafka_wire::{
     ErrorCode, Uuid,
@@ -12,6 +17,7 @@ use kafka_wire::{
     versions::BrokerVersions,
 };
 
+use self::partitions::Partitions;
 use super::{FetchPartition, FetchSessionError, FetchSettings, FetchedPartition, answer};
 
 /// Sessions exist from here on.
@@ -28,7 +34,7 @@ const INITIAL_EPOCH: i32 = 0;
 const FETCHES_WITHOUT_SESSION: u32 = 100;
 
 /// What the broker remembers of one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known {
     topic_id: Uuid,
     offset: i64,
@@ -52,9 +58,9 @@ enum Standing {
 #[derive(Clone, Debug)]
 pub struct FetchSession {
     standing: Standing,
-    known: BTreeMap<(String, i32), Known>,
+    known: Partitions,
     /// Names of the ids in the request under way and in the session.
-    names: HashMap<Uuid, String>,
+    names: HashMap<Uuid, Arc<str>>,
     /// Whether `known` goes by id.
     by_id: bool,
     version: i16,
@@ -63,6 +69,9 @@ pub struct FetchSession {
     /// Where a full request begins in the list, so that no partition is always last (BF-21).
     rotation: usize,
 }
+
+/// A partition that the broker is to forget, and the id of its topic.
+type Forgotten = (Arc<str>, i32, Uuid);
 
 impl Default for FetchSession {
     fn default() -> Self {
@@ -76,7 +85,7 @@ impl FetchSession {
     pub fn new() -> Self {
         Self {
             standing: Standing::New { close: 0 },
-            known: BTreeMap::new(),
+            known: Partitions::default(),
             names: HashMap::new(),
             by_id: false,
             version: 0,
@@ -136,7 +145,7 @@ impl FetchSession {
         let (changed, forgotten) = self.learn(wanted, full);
         if self.names.len() > 2 * self.known.len() + 16 {
             // Ids of topics that were recreated or are no longer wanted.
-            let used: HashSet<Uuid> = self.known.values().map(|known| known.topic_id).collect();
+            let used: HashSet<Uuid> = self.known.topic_ids().collect();
             self.names.retain(|id, _| used.contains(id));
         }
         request.topics = topics(&changed, version);
@@ -163,8 +172,7 @@ impl FetchSession {
         if let Err(reason) = self.advance(full, response.session_id) {
             return Err(self.out_of_step(reason));
         }
-        let known =
-            |topic: &str, partition| self.known.contains_key(&(topic.to_owned(), partition));
+        let known = |topic: &str, partition| self.known.contains(topic, partition);
         let names = if self.by_id { Some(&self.names) } else { None };
         match answer::read(response, names, known) {
             Ok(partitions) => Ok(partitions),
@@ -177,21 +185,18 @@ impl FetchSession {
         *self = Self { rotation: self.rotation, ..Self::new() };
     }
 
-    /// Notes what is wanted; gives what to name in the request, and what to take back.
+    /// Notes what is wanted; gives what to name in the request, and what to take back. Costs nothing but a look for
+    /// a partition that is asked for as before.
     fn learn<'a>(
         &mut self,
         wanted: &'a [FetchPartition],
         full: bool,
-    ) -> (Vec<&'a FetchPartition>, Vec<(String, i32, Uuid)>) {
+    ) -> (Vec<&'a FetchPartition>, Vec<Forgotten>) {
         let mut forgotten = Vec::new();
-        let mut gone = std::mem::take(&mut self.known);
         let mut changed = Vec::new();
+        self.known.begin_round();
         for partition in rotated(wanted, if full { self.rotation } else { 0 }) {
             let topic_id = partition.topic_id.unwrap_or_default();
-            if self.by_id {
-                self.names.insert(topic_id, partition.topic.clone());
-            }
-            let key = (partition.topic.clone(), partition.partition);
             let known = Known {
                 topic_id,
                 offset: partition.offset,
@@ -199,26 +204,25 @@ impl FetchSession {
                 last_fetched_epoch: partition.last_fetched_epoch,
                 bytes_max: partition.bytes_max,
             };
-            match gone.remove(&key) {
-                Some(before) if before == known => {}
-                Some(before) => {
-                    if self.by_id && before.topic_id != topic_id {
-                        // The topic was recreated: the broker keeps partitions by id.
-                        forgotten.push((key.0.clone(), key.1, before.topic_id));
-                    }
-                    changed.push(partition);
-                }
-                None => changed.push(partition),
+            let before = self.known.note(&partition.topic, partition.partition, known);
+            if before == Some(known) {
+                continue;
             }
-            self.known.insert(key, known);
+            changed.push(partition);
+            if !self.by_id {
+                continue;
+            }
+            self.names.entry(topic_id).or_insert_with(|| Arc::clone(&partition.topic));
+            if let Some(before) = before.filter(|before| before.topic_id != topic_id) {
+                // The topic was recreated: the broker keeps partitions by id.
+                let topic = Arc::clone(&partition.topic);
+                forgotten.push((topic, partition.partition, before.topic_id));
+            }
         }
         if full {
             self.rotation = self.rotation.wrapping_add(1);
         } else {
-            forgotten.extend(
-                gone.into_iter()
-                    .map(|((topic, partition), known)| (topic, partition, known.topic_id)),
-            );
+            forgotten.extend(self.known.drop_unnoted());
         }
         (changed, forgotten)
     }
@@ -305,7 +309,7 @@ fn topics(partitions: &[&FetchPartition], version: i16) -> Vec<FetchTopic> {
     let mut topics: Vec<FetchTopic> = Vec::new();
     let mut last: Option<&str> = None;
     for partition in partitions {
-        if last != Some(partition.topic.as_str()) {
+        if last != Some(&*partition.topic) {
             last = Some(&partition.topic);
             let (name, id) =
                 identity(&partition.topic, partition.topic_id.unwrap_or_default(), version);
@@ -332,8 +336,8 @@ fn wire_partition(partition: &FetchPartition, version: i16) -> WirePartition {
     wire
 }
 
-fn forgotten_topics(forgotten: Vec<(String, i32, Uuid)>, version: i16) -> Vec<ForgottenTopic> {
-    let mut topics: BTreeMap<(String, Uuid), Vec<i32>> = BTreeMap::new();
+fn forgotten_topics(forgotten: Vec<Forgotten>, version: i16) -> Vec<ForgottenTopic> {
+    let mut topics: BTreeMap<(Arc<str>, Uuid), Vec<i32>> = BTreeMap::new();
     for (topic, partition, id) in forgotten {
         topics.entry((topic, id)).or_default().push(partition);
     }

@@ -148,7 +148,7 @@ impl Reader {
             _ => self.client.dedicated(leader).await?,
         };
         let wanted = FetchPartition {
-            topic: self.at.topic.clone(),
+            topic: self.at.topic.as_str().into(),
             topic_id: self.topic_id,
             partition: self.at.partition,
             offset: self.offset,

@@ -229,7 +229,7 @@ impl World {
         if self.random.bool() {
             self.lane.prepare_batch();
         }
-        let Some((header, payload)) = self.lane.next_batch() else { return };
+        let Some((header, payload)) = self.lane.next_batch(&mut BytesMut::new()) else { return };
         let answer = match self.random.u8(0..20) {
             0 => None,
             1 => {
@@ -364,7 +364,7 @@ async fn an_end_while_the_lane_waits_keeps_the_runs() {
     world.lane.accept(batch_of(&[3, 4]), &mut AbortedFilter::new([]), &lease).unwrap();
     world.open();
     world.journal();
-    world.lane.next_batch().unwrap();
+    world.lane.next_batch(&mut BytesMut::new()).unwrap();
     world.lane.interrupt();
     assert!(world.lane.try_settle());
     assert!(!world.lane.close());
@@ -400,7 +400,7 @@ async fn neighbours_that_wait_are_merged() {
     let bytes = world.lane.buffered_bytes();
     assert!(world.lane.prepare_batch() > 100);
     assert!(world.lane.buffered_bytes() < bytes);
-    let (header, payload) = world.lane.next_batch().unwrap();
+    let (header, payload) = world.lane.next_batch(&mut BytesMut::new()).unwrap();
     let base = world.target.append(&header, &payload).unwrap();
     world.lane.acknowledge(base).unwrap();
     assert_eq!(world.target.log.len(), 1);
@@ -418,7 +418,7 @@ async fn a_lane_that_keeps_up_merges_nothing() {
         world.lane.set_producer_memory(memory);
         while !world.lane.ready.is_empty() {
             world.lane.prepare_batch();
-            let (header, payload) = world.lane.next_batch().unwrap();
+            let (header, payload) = world.lane.next_batch(&mut BytesMut::new()).unwrap();
             let base = world.target.append(&header, &payload).unwrap();
             world.lane.acknowledge(base).unwrap();
         }

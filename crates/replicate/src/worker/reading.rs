@@ -186,7 +186,7 @@ impl Worker {
             lacks_room |= lane.only_checks();
             let (position, last_fetched_epoch) = lane.position();
             wanted.push(FetchPartition {
-                topic: lane.key.source_topic.clone(),
+                topic: Arc::clone(&lane.source_name),
                 topic_id: lane.source_topic_id,
                 partition: lane.key.source_partition,
                 offset: position.0,
@@ -240,7 +240,7 @@ impl Worker {
         let lease = Arc::new(lease);
         let mut touched = Vec::new();
         for partition in partitions {
-            let lanes = self.by_source.get(&partition.topic);
+            let lanes = self.by_source.get(&*partition.topic);
             if let Some(id) = lanes.and_then(|lanes| lanes.get(&partition.partition)).copied() {
                 self.take_partition(id, tells, partition, &lease);
                 touched.push(id);

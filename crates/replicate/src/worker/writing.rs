@@ -1,16 +1,15 @@
 //! The target side: one pipeline per target broker, one batch of every ready lane in each request, and
 //! what the answers mean.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use forward::planted::{Bug, strikes};
 use kafka_client::{BrokerConnection, ClientError, ProduceAck};
-use kafka_wire::produce::{ProducePartition, ProduceTopic};
-use kafka_wire::protocol::StrBytes;
-use kafka_wire::{ErrorCode, Uuid};
+use kafka_wire::ErrorCode;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::denials::End;
+use super::packing::{Acks, Packing};
 use super::{Done, LaneId, Worker, backoff};
 use crate::event::Event;
 use crate::lane::{Phase, Recovered};
@@ -19,9 +18,6 @@ use crate::spec::UnknownTarget;
 
 /// Bytes under way per connection.
 const WINDOW_BYTES: usize = 16 << 20;
-
-/// Bytes of one request, unless its only batch is larger.
-const REQUEST_BYTES_MAX: usize = 1 << 20;
 
 /// Failures in a row from which each further one is told: a leader election costs a few.
 const RETRIES_TOLD_FROM: u32 = 5;
@@ -44,7 +40,7 @@ pub(super) struct TargetBroker {
     /// Ends that came before their turn.
     early: BTreeMap<u64, Ended>,
     /// Lanes with a batch to send, longest waiting first.
-    queue: VecDeque<LaneId>,
+    pub(super) queue: VecDeque<LaneId>,
 }
 
 impl TargetBroker {
@@ -61,15 +57,6 @@ pub(super) struct Ended {
     bytes: usize,
     lanes: Vec<LaneId>,
     result: Result<Vec<ProduceAck>, ClientError>,
-}
-
-/// A request in the making.
-#[derive(Default)]
-struct Packing {
-    topics: BTreeMap<String, (Uuid, Vec<ProducePartition>)>,
-    taken: HashSet<(String, i32)>,
-    lanes: Vec<LaneId>,
-    bytes: usize,
 }
 
 impl Worker {
@@ -175,52 +162,9 @@ impl Worker {
         }
     }
 
-    /// Takes one batch of every waiting lane, as far as one request goes.
-    fn pack(&mut self, id: i32) -> Packing {
-        let mut packing = Packing::default();
-        let Some(broker) = self.targets.get_mut(&id) else { return packing };
-        let waiting = std::mem::take(&mut broker.queue);
-        for lane_id in waiting {
-            let lane = &mut self.lanes[lane_id];
-            lane.is_queued = false;
-            if lane.target_leader.0 != id {
-                self.enqueue(lane_id);
-                continue;
-            }
-            let at = (lane.key.target_topic.clone(), lane.key.target_partition);
-            let bytes = lane.prepare_batch();
-            let is_full = packing.bytes > 0 && packing.bytes + bytes > REQUEST_BYTES_MAX;
-            // Two lanes may share a target partition; a request takes one batch of each partition.
-            if !is_full && !packing.taken.contains(&at) {
-                let topic_id = lane.target_topic_id.unwrap_or_default();
-                if let Some((header, payload)) = lane.next_batch() {
-                    let partition = ProducePartition { partition: at.1, header, payload };
-                    packing
-                        .topics
-                        .entry(at.0.clone())
-                        .or_insert((topic_id, Vec::new()))
-                        .1
-                        .push(partition);
-                    packing.taken.insert(at);
-                    packing.lanes.push(lane_id);
-                    packing.bytes += bytes;
-                }
-            }
-            self.enqueue(lane_id);
-        }
-        packing
-    }
-
-    fn send(&mut self, id: i32, connection: &BrokerConnection, packing: Packing) {
-        let Packing { topics, lanes, bytes, .. } = packing;
-        let topics = topics
-            .into_iter()
-            .map(|(name, (topic_id, partitions))| ProduceTopic {
-                name: StrBytes::from_string(name),
-                topic_id,
-                partitions,
-            })
-            .collect();
+    fn send(&mut self, id: i32, connection: &BrokerConnection, mut packing: Packing) {
+        let (lanes, bytes) = (std::mem::take(&mut packing.lanes), packing.bytes);
+        let topics = packing.topics();
         let answer = connection.produce(ACKS_ALL, self.ctx.limits.produce_timeout, topics);
         let Some(broker) = self.targets.get_mut(&id) else { return };
         broker.requests += 1;
@@ -267,12 +211,10 @@ impl Worker {
         if let Some(broker) = self.targets.get_mut(&id) {
             broker.failures = 0;
         }
-        let mut by_partition: HashMap<(String, i32), ProduceAck> =
-            acks.into_iter().map(|ack| ((ack.topic.clone(), ack.partition), ack)).collect();
+        let mut acks = Acks::new(acks);
         for lane_id in lanes {
             let lane = &self.lanes[*lane_id];
-            let at = (lane.key.target_topic.clone(), lane.key.target_partition);
-            match by_partition.remove(&at) {
+            match acks.take(&lane.target_name, lane.key.target_partition) {
                 Some(ack) if ack.error.is_ok() => self.acknowledge(*lane_id, ack.base_offset),
                 Some(ack) => self.refused(*lane_id, &ack),
                 None => {

@@ -140,7 +140,7 @@ enum Step {
 fn wishes() -> impl Strategy<Value = Vec<FetchPartition>> {
     let wish = (0..3_u8, 0..3_i32, 0..3_i64, 0..2_i32, 0..2_u128, any::<bool>()).prop_map(
         |(topic, partition, offset, epoch, generation, _)| FetchPartition {
-            topic: format!("t{topic}"),
+            topic: format!("t{topic}").into(),
             topic_id: Some(Uuid::from_u128(u128::from(topic) * 10 + generation + 1)),
             partition,
             offset,
@@ -231,7 +231,7 @@ proptest! {
 
 fn wish(partition: i32) -> FetchPartition {
     FetchPartition {
-        topic: "t".to_owned(),
+        topic: "t".into(),
         topic_id: Some(Uuid::from_u128(7)),
         partition,
         offset: 0,

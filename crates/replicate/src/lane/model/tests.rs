@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use forward::{
     AbortedFilter, EpochBase, Lookup, Ordinal, Segment, SourceOffset, TailStart, TargetOffset,
     TargetTraits, read_tail,
@@ -265,7 +265,7 @@ impl Pair {
             self.mirror.merge(usize::try_from(after).unwrap());
         }
         let allowed = self.mirror.sendable().cloned();
-        let Some((header, payload)) = self.lane.next_batch() else { return };
+        let Some((header, payload)) = self.lane.next_batch(&mut BytesMut::new()) else { return };
         let batch = BatchV2::parse([&header[..], &payload[..]].concat().into()).unwrap();
         let (sent, allowed) = (sources(&batch), allowed.expect("the model may not send").offsets);
         assert_eq!(sent, allowed[..sent.len().min(allowed.len())]);
