@@ -191,6 +191,8 @@ pub(crate) struct Worker {
     is_closing: bool,
     /// The journal failed: nothing more may be sent.
     journal_error: Option<JournalError>,
+    /// Writes to the journal under way.
+    journal_writes: usize,
 }
 
 impl Worker {
@@ -211,6 +213,7 @@ impl Worker {
             denials: denials::Denials::default(),
             is_closing: false,
             journal_error: None,
+            journal_writes: 0,
         }
     }
 

@@ -35,11 +35,12 @@ impl Worker {
         self.write(writes, barriers);
     }
 
-    fn write(&self, writes: Vec<JournalWrite>, barriers: Vec<(LaneId, Barrier)>) {
+    fn write(&mut self, writes: Vec<JournalWrite>, barriers: Vec<(LaneId, Barrier)>) {
         if writes.is_empty() {
             return;
         }
         let journal = Arc::clone(&self.ctx.journal);
+        self.journal_writes += 1;
         // A later snapshot of a lane must not be overtaken by an earlier one.
         self.start_in_order(async move {
             Done::Journaled { barriers, result: journal.write(writes).await }
@@ -51,6 +52,7 @@ impl Worker {
         barriers: Vec<(LaneId, Barrier)>,
         result: Result<(), JournalError>,
     ) {
+        self.journal_writes = self.journal_writes.saturating_sub(1);
         if let Err(error) = result {
             self.journal_error.get_or_insert(error);
             return;
@@ -109,6 +111,12 @@ impl Worker {
                 Ok(Some(done)) => self.handle(done),
                 Ok(None) | Err(_) => break,
             }
+        }
+        // The last word may be that there is nothing to add: then what is being written is the last one.
+        while self.journal_writes > 0
+            && let Some(done) = self.jobs.next().await
+        {
+            self.handle(done);
         }
         if let Some(error) = self.journal_error.take() {
             return Err(error);
