@@ -3,6 +3,7 @@
 //! Only parsing lives here, and everything that can be judged from the arguments alone; a wrong command line ends with
 //! exit code 2.
 
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -218,6 +219,18 @@ pub(crate) struct SyncArgs {
     /// What to do where the target may hold a copy that the state does not know (lost or old state)
     #[arg(long, value_name = "WHAT", default_value = "stop")]
     pub(crate) on_unknown_target: UnknownTargetArg,
+    /// Read no more than so many bytes of record batches per second, such as 20MB or 50MiB [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_bytes_per_second: Option<NonZeroU64>,
+    /// Read no more than so many records per second [default: no limit]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_records_per_second: Option<NonZeroU64>,
+    /// Memory for record batches on their way, from 4MiB on
+    #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]
+    pub(crate) buffer: NonZeroU64,
+    /// Most workers; never more than there are partitions or cores
+    #[arg(long, value_name = "N", default_value = "20")]
+    pub(crate) concurrency: NonZeroUsize,
     /// Seconds for which a request of a lost connection may still reach the target's log. After an interruption with answers
     /// missing, records older than 12 hours wait for so long
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=3600))]
@@ -421,6 +434,12 @@ fn partition_at(text: &str) -> Result<PartitionAt, String> {
         None => None,
     };
     Ok(PartitionAt { topic: topic.to_owned(), partition, offset })
+}
+
+fn size(text: &str) -> Result<NonZeroU64, String> {
+    let wrong = || "expected a size above 0, such as 500kB, 20MB or 64MiB".to_owned();
+    let bytes: bytesize::ByteSize = text.parse().map_err(|_| wrong())?;
+    NonZeroU64::new(bytes.as_u64()).ok_or_else(wrong)
 }
 
 fn fill(text: &str) -> Result<Fill, String> {

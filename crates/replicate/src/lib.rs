@@ -13,6 +13,7 @@ pub mod spec;
 pub mod budget;
 mod groups;
 mod lane;
+mod pace;
 pub mod progress;
 mod recover;
 mod tail_fetch;

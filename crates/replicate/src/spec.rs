@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use crate::lane::Coalescing;
+pub use crate::pace::RateLimit;
 
 /// The longest task name, in characters.
 pub const TASK_NAME_CHARS_MAX: usize = 64;
@@ -336,6 +337,8 @@ pub struct TaskLimits {
     /// Time after which an unchanged group offset is committed again; must be shorter than the target's
     /// `offsets.retention.minutes` (BF-32).
     pub group_keep_alive: Duration,
+    /// How fast the task may read.
+    pub rate: RateLimit,
     /// Bytes of one fetch answer.
     pub fetch_bytes_max: i32,
     /// Bytes of one partition in a fetch answer.
@@ -388,6 +391,7 @@ impl Default for TaskLimits {
             discovery_interval: Duration::from_secs(10),
             group_interval: Duration::from_secs(2),
             group_keep_alive: Duration::from_secs(24 * 3600),
+            rate: RateLimit::default(),
             fetch_bytes_max: 2 << 20,
             fetch_partition_bytes_max: 1 << 20,
             fetch_wait: Duration::from_millis(500),

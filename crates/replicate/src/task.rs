@@ -24,6 +24,7 @@ use crate::budget::ByteBudget;
 use crate::event::{Event, EventSink};
 use crate::groups::{Board, GroupSync, Routes, TopicRoute};
 use crate::journal::{Claim, Journal, JournalError, LaneKey, LaneRecord, TaskIdentity};
+use crate::pace::Pace;
 use crate::progress::{LaneState, LaneStatus, Progress};
 use crate::spec::TaskSpec;
 use crate::topics::{SyncedTopic, TopicSync};
@@ -182,6 +183,7 @@ impl Running {
             journal: Arc::clone(&task.journal),
             sink: Sink(Arc::clone(&task.sink)),
             budget: ByteBudget::new(task.spec.limits.in_flight_bytes_max),
+            pace: Pace::new(task.spec.limits.rate),
             limits: task.spec.limits.clone(),
             refused_record: task.spec.refused_record,
             source_policies: task.spec.source_policies,

@@ -38,6 +38,7 @@ use crate::budget::{ByteBudget, Lease};
 use crate::event::{Event, EventSink};
 use crate::journal::{Journal, JournalError, LaneKey};
 use crate::lane::{Barrier, Lane, LaneSeed, Phase, Translated};
+use crate::pace::Pace;
 use crate::progress::LaneState;
 use crate::recover::{OpenError, Opened, Opening};
 use crate::spec::{RefusedRecordPolicy, SourcePolicies, TaskLimits, TaskName, UnknownTarget};
@@ -68,6 +69,7 @@ pub(crate) struct WorkerContext {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) sink: Sink,
     pub(crate) budget: ByteBudget,
+    pub(crate) pace: Pace,
     pub(crate) limits: TaskLimits,
     pub(crate) refused_record: RefusedRecordPolicy,
     pub(crate) source_policies: SourcePolicies,

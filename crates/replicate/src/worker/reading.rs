@@ -10,6 +10,7 @@ use kafka_client::{
 };
 use kafka_wire::ErrorCode;
 use kafka_wire::messages::{ApiKey, FetchResponse};
+use kafka_wire::record::{Batch, split};
 use tokio::time::sleep;
 
 use super::denials::End;
@@ -108,9 +109,12 @@ impl Worker {
         broker.state = Reading::Busy;
         match &broker.connection {
             Some(connection) if !connection.is_closed() => {
-                let bytes = usize::try_from(self.ctx.limits.fetch_bytes_max).unwrap_or(0);
+                let pace = self.ctx.pace.clone();
+                let bytes = pace.fetch_bytes(self.ctx.limits.fetch_bytes_max);
+                let bytes = usize::try_from(bytes).unwrap_or(0);
                 let budget = self.ctx.budget.clone();
                 self.start(async move {
+                    pace.ready().await;
                     Done::Reserved { broker: id, lease: budget.reserve(bytes).await }
                 });
             }
@@ -202,7 +206,7 @@ impl Worker {
         let settings = FetchSettings {
             max_wait_ms: if lacks_room { wait.min(SHORT_WAIT_MS) } else { wait },
             min_bytes: 1,
-            bytes_max: limits.fetch_bytes_max,
+            bytes_max: self.ctx.pace.fetch_bytes(limits.fetch_bytes_max),
             isolation: Isolation::ReadCommitted,
             ..FetchSettings::default()
         };
@@ -236,7 +240,10 @@ impl Worker {
         };
         broker.failures = 0;
         let tells = broker.tells_of_losses();
-        lease.shrink(partitions.iter().map(|partition| partition.records.len()).sum());
+        let bytes = partitions.iter().map(|partition| partition.records.len()).sum();
+        lease.shrink(bytes);
+        let pace = &self.ctx.pace;
+        pace.spend(bytes, if pace.counts_records() { records_of(&partitions) } else { 0 });
         let lease = Arc::new(lease);
         let mut touched = Vec::new();
         for partition in partitions {
@@ -339,4 +346,13 @@ impl Worker {
             });
         }
     }
+}
+
+fn records_of(partitions: &[FetchedPartition]) -> u64 {
+    let batches = partitions.iter().flat_map(|partition| split(partition.records.clone()));
+    let count = |batch: Batch| match batch {
+        Batch::V2(batch) => u64::try_from(batch.header.record_count).unwrap_or(0),
+        Batch::Legacy(_) => 1,
+    };
+    batches.map_while(Result::ok).map(count).sum()
 }

@@ -11,7 +11,9 @@ use kafka_client::{
 };
 use replicate::{
     journal::{Journal, RedbJournal},
-    spec::{SourcePolicies, StartPosition, SyncMode, TaskSpec, TopicSelection, UnknownTarget},
+    spec::{
+        RateLimit, SourcePolicies, StartPosition, SyncMode, TaskSpec, TopicSelection, UnknownTarget,
+    },
 };
 use tokio_util::sync::CancellationToken;
 
@@ -101,6 +103,12 @@ fn spec(args: &SyncArgs) -> Result<TaskSpec, Failure> {
         UnknownTargetArg::Append => UnknownTarget::Append,
         UnknownTargetArg::Adopt => UnknownTarget::Adopt,
     };
+    spec.limits.rate = RateLimit {
+        bytes_per_second: args.max_bytes_per_second,
+        records_per_second: args.max_records_per_second,
+    };
+    spec.limits.in_flight_bytes_max = usize::try_from(args.buffer.get()).unwrap_or(usize::MAX);
+    spec.limits.concurrency_max = args.concurrency.get();
     spec.limits.request_lifetime = Duration::from_secs(args.request_lifetime);
     spec.validate().map_err(|error| Failure::usage("--sync and --topics").because(&error))?;
     Ok(spec)
