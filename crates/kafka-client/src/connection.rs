@@ -51,6 +51,7 @@ struct Shared {
     broker_id: i32,
     address: BrokerAddress,
     versions: BrokerVersions,
+    round_trip: Duration,
     client_id: String,
     limits: ClientLimits,
     correlation_id: AtomicI32,
@@ -84,6 +85,13 @@ impl BrokerConnection {
     #[must_use]
     pub fn versions(&self) -> &BrokerVersions {
         &self.shared.versions
+    }
+
+    /// The time of one exchange with the broker while the connection was opened, when nothing else was under way on it: how far
+    /// away the broker is.
+    #[must_use]
+    pub fn round_trip(&self) -> Duration {
+        self.shared.round_trip
     }
 
     /// Whether the connection has ended; every further call fails.

@@ -8,6 +8,7 @@
 
 mod books;
 mod denials;
+mod distance;
 mod leaders;
 mod packing;
 mod reading;

@@ -37,6 +37,8 @@ pub(crate) async fn open(
         }
     })??;
     let now = Instant::now();
+    // The versions are asked for, and SASL takes two exchanges or more.
+    let exchanges = if config.sasl.is_some() { 3 } else { 1 };
     let machine = Connection::new(
         ConnectionSettings {
             client_id: config.client_id.clone(),
@@ -69,6 +71,7 @@ pub(crate) async fn open(
             None => ClientError::Handshake { address, error },
         });
     }
+    let round_trip = now.elapsed() / exchanges;
     let versions = driver.machine().versions().cloned().unwrap_or_default();
     tracing::debug!(%address, broker_id, release = %versions.release_range(), "connected");
     tokio::spawn(driver.run());
@@ -77,6 +80,7 @@ pub(crate) async fn open(
             broker_id,
             address: address.clone(),
             versions,
+            round_trip,
             client_id: config.client_id.clone(),
             limits: limits.clone(),
             correlation_id: AtomicI32::new(0),

@@ -14,10 +14,12 @@ use kafka_wire::record::{Batch, split};
 use tokio::time::sleep;
 
 use super::denials::End;
+use super::distance::{factor_of, times};
 use super::{Done, LaneId, Sign, Worker, backoff, is_session_lost};
 use crate::budget::Lease;
 use crate::event::Event;
 use crate::lane::{Lane, Phase};
+use crate::spec::TaskLimits;
 
 /// Bytes read ahead per lane and not yet acknowledged.
 const LANE_BUFFER_BYTES_MAX: usize = 4 << 20;
@@ -45,6 +47,9 @@ pub(super) struct SourceBroker {
     session: FetchSession,
     state: Reading,
     failures: u32,
+    /// The windows of a broker far away open while its answers are full: what is asked for is reserved, and a broker that only
+    /// waits for new records must not keep it from others.
+    opened: u32,
     /// Lanes whose source partition it leads.
     lanes: BTreeSet<LaneId>,
 }
@@ -56,12 +61,42 @@ impl SourceBroker {
         versions.is_some_and(|versions| versions.highest(ApiKey::Fetch) >= Some(DIVERGING_VERSION))
     }
 
+    /// Bytes that one of its lanes may have read ahead.
+    fn lane_bytes_max(&self) -> usize {
+        times(LANE_BUFFER_BYTES_MAX, factor_of(self.connection.as_ref()))
+    }
+
+    /// Bytes of one answer, and of one partition in it.
+    fn answer_bytes(&self, limits: &TaskLimits) -> (i32, i32) {
+        let factor = self.opened.max(1);
+        // While the half of the budget is on its way to the target, the other half is read.
+        let most = i32::try_from(limits.in_flight_bytes_max / 2).unwrap_or(i32::MAX);
+        let far = |bytes: i32| {
+            let wanted = bytes.saturating_mul(i32::try_from(factor).unwrap_or(1));
+            wanted.min(most).max(bytes)
+        };
+        (far(limits.fetch_bytes_max), far(limits.fetch_partition_bytes_max))
+    }
+
+    /// An answer held `bytes`.
+    fn note_answer(&mut self, bytes: usize, limits: &TaskLimits) {
+        let full = usize::try_from(self.answer_bytes(limits).1).unwrap_or(usize::MAX);
+        self.opened = if bytes >= full / 4 * 3 {
+            self.opened.max(1).saturating_mul(2).min(factor_of(self.connection.as_ref()))
+        } else if bytes < full / 2 {
+            1
+        } else {
+            self.opened
+        };
+    }
+
     /// Its lanes whose copy is to be compared with the source before they are read on.
     fn unsure(&self, lanes: &mut [Lane]) -> Vec<LaneId> {
         let tells = self.tells_of_losses();
+        let bytes_max = self.lane_bytes_max();
         let is_unsure = |id: &LaneId| {
             let lane = &mut lanes[*id];
-            lane.wants_data(LANE_BUFFER_BYTES_MAX) && lane.needs_comparison(tells)
+            lane.wants_data(bytes_max) && lane.needs_comparison(tells)
         };
         self.lanes.iter().copied().filter(is_unsure).collect()
     }
@@ -91,7 +126,9 @@ impl Worker {
             .sources
             .iter()
             .filter(|(_, broker)| {
-                broker.state == Reading::Ready && broker.lanes.iter().any(|id| self.wants_data(*id))
+                let bytes_max = broker.lane_bytes_max();
+                broker.state == Reading::Ready
+                    && broker.lanes.iter().any(|id| self.wants_data(*id, bytes_max))
             })
             .map(|(id, _)| *id)
             .collect();
@@ -100,8 +137,8 @@ impl Worker {
         }
     }
 
-    fn wants_data(&self, id: LaneId) -> bool {
-        self.lanes[id].wants_data(LANE_BUFFER_BYTES_MAX) && !self.denials.rests(id, End::Source)
+    fn wants_data(&self, id: LaneId, bytes_max: usize) -> bool {
+        self.lanes[id].wants_data(bytes_max) && !self.denials.rests(id, End::Source)
     }
 
     fn pump_source(&mut self, id: i32) {
@@ -110,7 +147,7 @@ impl Worker {
         match &broker.connection {
             Some(connection) if !connection.is_closed() => {
                 let pace = self.ctx.pace.clone();
-                let bytes = pace.fetch_bytes(self.ctx.limits.fetch_bytes_max);
+                let bytes = pace.fetch_bytes(broker.answer_bytes(&self.ctx.limits).0);
                 let bytes = usize::try_from(bytes).unwrap_or(0);
                 let budget = self.ctx.budget.clone();
                 self.start(async move {
@@ -175,6 +212,8 @@ impl Worker {
         }
         let limits = &self.ctx.limits;
         let Some(broker) = self.sources.get_mut(&id) else { return };
+        let lane_bytes_max = broker.lane_bytes_max();
+        let (bytes_max, partition_bytes_max) = broker.answer_bytes(limits);
         let mut wanted = Vec::new();
         let mut lacks_room = false;
         for id in &broker.lanes {
@@ -182,7 +221,7 @@ impl Worker {
             if self.denials.rests(*id, End::Source) {
                 continue;
             }
-            if !lane.wants_data(LANE_BUFFER_BYTES_MAX) {
+            if !lane.wants_data(lane_bytes_max) {
                 lacks_room |= lane.phase != Phase::Stopped && lane.buffered_bytes() > 0;
                 continue;
             }
@@ -196,7 +235,7 @@ impl Worker {
                 offset: position.0,
                 leader_epoch: lane.source_leader.1,
                 last_fetched_epoch,
-                bytes_max: limits.fetch_partition_bytes_max,
+                bytes_max: partition_bytes_max,
             });
         }
         if wanted.is_empty() || self.is_closing {
@@ -206,7 +245,7 @@ impl Worker {
         let settings = FetchSettings {
             max_wait_ms: if lacks_room { wait.min(SHORT_WAIT_MS) } else { wait },
             min_bytes: 1,
-            bytes_max: self.ctx.pace.fetch_bytes(limits.fetch_bytes_max),
+            bytes_max: self.ctx.pace.fetch_bytes(bytes_max),
             isolation: Isolation::ReadCommitted,
             ..FetchSettings::default()
         };
@@ -242,6 +281,7 @@ impl Worker {
         let tells = broker.tells_of_losses();
         let bytes = partitions.iter().map(|partition| partition.records.len()).sum();
         lease.shrink(bytes);
+        broker.note_answer(bytes, &self.ctx.limits);
         let pace = &self.ctx.pace;
         pace.spend(bytes, if pace.counts_records() { records_of(&partitions) } else { 0 });
         let lease = Arc::new(lease);

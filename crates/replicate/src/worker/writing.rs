@@ -9,6 +9,7 @@ use kafka_wire::ErrorCode;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::denials::End;
+use super::distance::{factor_of, times};
 use super::packing::{Acks, Packing};
 use super::{Done, LaneId, Worker, backoff};
 use crate::event::Event;
@@ -94,9 +95,10 @@ impl Worker {
             else {
                 return self.connect_target(id);
             };
+            let factor = factor_of(Some(&connection));
             if broker.queue.is_empty()
-                || broker.requests >= self.ctx.limits.produce_requests_max
-                || broker.bytes >= WINDOW_BYTES
+                || broker.requests >= times(self.ctx.limits.produce_requests_max, factor)
+                || broker.bytes >= times(WINDOW_BYTES, factor)
             {
                 return;
             }
