@@ -9,8 +9,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
 };
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -73,6 +73,9 @@ pub(super) fn relay(source: SocketAddr, target: SocketAddr, ca: &Path) -> Result
     }
     target.conn.send_close_notify();
     target.flush()?;
+    // Closing with something unread is a reset, which may overtake what was sent: wait for the other end.
+    target.sock.shutdown(Shutdown::Write)?;
+    io::copy(&mut target.sock, &mut io::sink())?;
     Ok(())
 }
 
