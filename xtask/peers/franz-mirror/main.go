@@ -9,10 +9,15 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
+
+// By default a client that has just asked for metadata waits for seconds before it asks again, and so for a topic that it has
+// just created. That is no part of copying.
+const metadataMinAge = 50 * time.Millisecond
 
 func codec(name string) (kgo.CompressionCodec, error) {
 	switch name {
@@ -41,6 +46,7 @@ func mirror(ctx context.Context, source, target, topic, codecName string, batchB
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.FetchMaxPartitionBytes(1<<20),
+		kgo.MetadataMinAge(metadataMinAge),
 	)
 	if err != nil {
 		return err
@@ -52,6 +58,7 @@ func mirror(ctx context.Context, source, target, topic, codecName string, batchB
 		kgo.ProducerBatchCompression(compression),
 		kgo.ProducerBatchMaxBytes(int32(batchBytes)),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.MetadataMinAge(metadataMinAge),
 	)
 	if err != nil {
 		return err

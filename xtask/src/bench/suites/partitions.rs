@@ -47,7 +47,9 @@ pub(in crate::bench) fn run(bench: &Bench) -> Result<Suite> {
     );
     let mut rows = Vec::new();
     for (topics, partitions) in SHAPES {
-        let name = format!("{} partitions", topics * partitions);
+        let count = topics * partitions;
+        let name =
+            if count == 1 { "1 partition".to_owned() } else { format!("{count} partitions") };
         let mut all = Vec::new();
         for _ in 0..bench.rounds {
             let found = one(bench, topics, partitions).with_context(|| name.clone())?;
@@ -63,7 +65,7 @@ pub(in crate::bench) fn run(bench: &Bench) -> Result<Suite> {
             spread(|found| found.arrival_ms),
             spread(|found| found.latest_ms),
         ];
-        if topics * partitions == 10_000 {
+        if count == 10_000 {
             let mut goal = |what: &str, index: usize, bound, unit| {
                 let measured = values.get(index).map_or(f64::NAN, |value| value.median);
                 suite.goals.push(Goal::new(format!("{name}: {what}"), measured, bound, unit));
