@@ -1,6 +1,6 @@
 //! What a cluster consists of, as Metadata tells it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use kafka_wire::{
     ErrorCode, Uuid,
@@ -30,8 +30,9 @@ pub struct ClusterMetadata {
     pub controller_id: i32,
     /// Brokers by id.
     pub brokers: BTreeMap<i32, BrokerNode>,
-    /// Topics by name; those asked for by name are there even if only with an error.
-    pub topics: BTreeMap<String, TopicMetadata>,
+    /// Topics by name; those asked for by name are there even if only with an error. Shared with the cache: a topic may have
+    /// thousands of partitions, and each partition's questions look here for its leader.
+    pub topics: BTreeMap<String, Arc<TopicMetadata>>,
 }
 
 /// One broker.
@@ -112,7 +113,7 @@ impl ClusterMetadata {
                 .topics
                 .into_iter()
                 .filter_map(TopicMetadata::from_response)
-                .map(|topic| (topic.name.clone(), topic))
+                .map(|topic| (topic.name.clone(), Arc::new(topic)))
                 .collect(),
         }
     }
@@ -124,6 +125,11 @@ impl TopicMetadata {
     pub fn partition(&self, partition: i32) -> Option<&PartitionMetadata> {
         let at = self.partitions.binary_search_by_key(&partition, |found| found.partition).ok()?;
         self.partitions.get(at)
+    }
+
+    /// Whether it and all its partitions can be used.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.error.is_ok() && self.partitions.iter().all(|partition| partition.leader_id >= 0)
     }
 
     /// A topic about which nothing is known but this error.

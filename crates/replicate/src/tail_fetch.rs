@@ -31,9 +31,7 @@ pub(crate) async fn fetch_once(
 ) -> Result<Tailed, ClientError> {
     let unknown = |error| Tailed { error, records: Bytes::new(), aborted: Vec::new() };
     let metadata = client.metadata(TopicQuery::Named(vec![at.topic.clone()])).await?;
-    let leader = metadata.topics.get(&at.topic).and_then(|topic| {
-        topic.partitions.iter().find(|partition| partition.partition == at.partition)
-    });
+    let leader = metadata.partition(&at.topic, at.partition);
     let Some(leader) = leader.filter(|partition| partition.leader_id >= 0) else {
         return Ok(unknown(ErrorCode::LEADER_NOT_AVAILABLE));
     };

@@ -224,7 +224,8 @@ impl TopicSync {
             .iter()
             .map(|(source, record)| (source.clone(), record.target_topic.clone()))
             .collect();
-        let names = names::choose(source.topics.values(), &self.spec.topics, &known);
+        let names =
+            names::choose(source.topics.values().map(AsRef::as_ref), &self.spec.topics, &known);
         for (topic, other) in names.collided {
             let target_name = names::target_name(&topic).to_owned();
             self.skip(&topic, &target_name, SkipReason::NameCollision { other });
@@ -233,7 +234,7 @@ impl TopicSync {
         for (name, target_name) in names.chosen {
             let Some(topic) = source.topics.get(&name) else { continue };
             if topic.error.is_ok() && !topic.partitions.is_empty() {
-                wanted.push((topic.clone(), target_name));
+                wanted.push((TopicMetadata::clone(topic), target_name));
             } else if topic.error.retry() == Retry::Never && !self.synced.contains_key(&name) {
                 let cause = topic.error.to_string();
                 self.skip(&name, &target_name, SkipReason::SourceUnreadable { cause });
@@ -320,7 +321,7 @@ impl TopicSync {
                 topic,
                 config,
                 target_name,
-                found.topics.get(target_name),
+                found.topics.get(target_name).map(AsRef::as_ref),
                 &cluster,
                 &self.spec,
             ) {
@@ -363,8 +364,11 @@ impl TopicSync {
         let unknown = TopicConfig::default();
         let mut ready = Vec::new();
         for (source, target_name) in wanted {
-            let Some(target_partitions) =
-                found.topics.get(&target_name).map(partition_count).filter(|count| *count > 0)
+            let Some(target_partitions) = found
+                .topics
+                .get(&target_name)
+                .map(|topic| partition_count(topic))
+                .filter(|count| *count > 0)
             else {
                 let cause = "the target does not list it".to_owned();
                 self.skip(&source.name, &target_name, SkipReason::NotReady { cause });

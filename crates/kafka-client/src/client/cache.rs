@@ -35,7 +35,7 @@ struct State {
     /// The newest answer about all topics.
     all: Option<Stamped<Arc<ClusterMetadata>>>,
     /// Answers about single topics, newer than `all`.
-    named: HashMap<String, Stamped<TopicMetadata>>,
+    named: HashMap<String, Stamped<Arc<TopicMetadata>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -69,11 +69,8 @@ impl MetadataCache {
         age_max: Duration,
     ) -> Option<Arc<ClusterMetadata>> {
         let found = self.lock().answer(topics, Wanted::Younger(age_max))?;
-        let whole = |topic: &TopicMetadata| {
-            topic.error.is_ok() && topic.partitions.iter().all(|partition| partition.leader_id >= 0)
-        };
         match topics {
-            TopicQuery::Named(_) if !found.topics.values().all(whole) => None,
+            TopicQuery::Named(_) if !found.topics.values().all(|topic| topic.is_whole()) => None,
             _ => Some(found),
         }
     }
@@ -124,9 +121,7 @@ impl State {
             let topic = match (&self.named.get(name), &self.all) {
                 (Some(topic), _) if wanted.accepts(topic) => topic.value.clone(),
                 (None, Some(all)) if wanted.accepts(all) => {
-                    all.value.topics.get(name).cloned().unwrap_or_else(|| {
-                        TopicMetadata::missing(name, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
-                    })
+                    all.value.topics.get(name).cloned().unwrap_or_else(|| missing(name))
                 }
                 _ => return None,
             };
@@ -144,9 +139,7 @@ impl State {
             }
             TopicQuery::Named(names) => {
                 for name in names {
-                    let value = found.topics.remove(name).unwrap_or_else(|| {
-                        TopicMetadata::missing(name, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
-                    });
+                    let value = found.topics.remove(name).unwrap_or_else(|| missing(name));
                     self.named.insert(name.clone(), Stamped { value, request, at });
                 }
             }
@@ -154,6 +147,10 @@ impl State {
         found.topics.clear();
         self.cluster = Some(Stamped { value: found, request, at });
     }
+}
+
+fn missing(name: &str) -> Arc<TopicMetadata> {
+    Arc::new(TopicMetadata::missing(name, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))
 }
 
 /// Asks the cluster, unless somebody else's request, sent after this call, brings the answer.

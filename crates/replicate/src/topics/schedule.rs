@@ -55,7 +55,7 @@ impl TopicSync {
         target: &TopicConfig,
         found: &ClusterMetadata,
     ) {
-        let replicas = found.topics.get(target_name).map_or(0, replica_count);
+        let replicas = found.topics.get(target_name).map_or(0, |topic| replica_count(topic));
         let (follow, drift) = compare(source, target, replicas, self.spec.sync.copies_data());
         for difference in follow {
             self.follow(name, target_name, difference).await;

@@ -81,7 +81,7 @@ impl Worker {
             if lane.phase == Phase::Stopped {
                 continue;
             }
-            let topic = metadata.topics.get(&lane.key.source_topic);
+            let topic = metadata.topics.get(&lane.key.source_topic).map(AsRef::as_ref);
             if is_missing(topic) {
                 self.lanes[id].want_comparison();
                 has_unknown |= !self.source_missing(id);
@@ -200,6 +200,6 @@ fn is_missing(topic: Option<&TopicMetadata>) -> bool {
 
 /// The leader of a partition and its epoch; −1 while there is none.
 fn leader_of(topic: &TopicMetadata, partition: i32) -> (i32, i32) {
-    let found = topic.partitions.iter().find(|found| found.partition == partition);
+    let found = topic.partition(partition);
     found.map_or((-1, -1), |found| (found.leader_id, found.leader_epoch))
 }
