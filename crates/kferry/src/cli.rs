@@ -225,6 +225,10 @@ pub(crate) struct SyncArgs {
     /// Read no more than so many records per second [default: no limit]
     #[arg(long, value_name = "N")]
     pub(crate) max_records_per_second: Option<NonZeroU64>,
+    /// Merge small batches where a partition cannot keep up with them; with false, every batch that the target takes travels as
+    /// it is
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub(crate) merge_batches: bool,
     /// Memory for record batches on their way, from 4MiB on
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]
     pub(crate) buffer: NonZeroU64,

@@ -108,6 +108,10 @@ fn spec(args: &SyncArgs) -> Result<TaskSpec, Failure> {
         records_per_second: args.max_records_per_second,
     };
     spec.limits.in_flight_bytes_max = usize::try_from(args.buffer.get()).unwrap_or(usize::MAX);
+    if !args.merge_batches {
+        spec.limits.coalesce_below_bytes = 0;
+        spec.limits.coalesce_packed_below_bytes = 0;
+    }
     spec.limits.concurrency_max = args.concurrency.get();
     spec.limits.request_lifetime = Duration::from_secs(args.request_lifetime);
     spec.validate().map_err(|error| Failure::usage("--sync and --topics").because(&error))?;
