@@ -8,8 +8,10 @@ mod demo;
 mod inspect;
 mod offsets;
 mod sandbox;
+mod schema;
 mod sync;
-mod values;
+mod task;
+pub(crate) mod values;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -19,7 +21,9 @@ pub(crate) use self::{
     inspect::InspectArgs,
     offsets::{FromArg, OffsetsArgs},
     sandbox::{Fill, SandboxArgs},
-    sync::{StartArg, SyncArg, SyncArgs, UnknownTargetArg},
+    schema::{SchemaArgs, SchemaOf},
+    sync::SyncArgs,
+    task::{StartArg, SyncArg, TaskArgs, TaskSettings, UnknownTargetArg},
     values::PartitionAt,
 };
 
@@ -57,6 +61,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Where a source offset lies on the target, and the other way round
     Offsets(OffsetsArgs),
+    /// Print the JSON Schema of a file, for editors and other programs
+    Schema(SchemaArgs),
     /// One simulated cluster on loopback ports, for tests and benches
     #[command(hide = true)]
     Sandbox(SandboxArgs),

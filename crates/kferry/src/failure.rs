@@ -3,6 +3,8 @@
 
 use std::{error::Error, fmt, process::ExitCode};
 
+use crate::output::Output;
+
 /// Everything went as asked.
 pub(crate) const EXIT_DONE: u8 = 0;
 /// It was asked correctly, and did not work.
@@ -70,24 +72,26 @@ impl Failure {
         self
     }
 
+    /// Tells the user, and of which task it is when there are several; with JSON also as an object, so that a reader of standard
+    /// output learns of it.
+    pub(crate) fn tell(&self, output: &Output, task: Option<&str>) {
+        if self.shown {
+            return;
+        }
+        let mut object =
+            serde_json::json!({ "type": "error", "message": self.message, "cure": self.cure });
+        let mut prefix = String::new();
+        if let Some(task) = task {
+            object["task"] = task.into();
+            prefix = format!("task {task}: ");
+        }
+        output.json(&object);
+        output.note(&format!("error: {prefix}{self}"));
+    }
+
     /// The exit code for it.
     pub(crate) fn exit(&self) -> ExitCode {
         ExitCode::from(self.exit)
-    }
-
-    /// Nothing more is to be printed.
-    pub(crate) fn is_told(&self) -> bool {
-        self.shown
-    }
-
-    /// The message without cure and snippet.
-    pub(crate) fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// The cure, if one is known.
-    pub(crate) fn cure_text(&self) -> Option<&str> {
-        self.cure.as_deref()
     }
 }
 

@@ -30,13 +30,13 @@ fn main() -> ExitCode {
         Command::Demo(args) => args.output,
         Command::Inspect(args) => args.output,
         Command::Offsets(args) => args.output,
-        Command::Sandbox(_) => Format::Text,
+        Command::Schema(_) | Command::Sandbox(_) => Format::Text,
     };
     let output = Output::new(format);
     match run(cli, &output) {
         Ok(()) => ExitCode::from(EXIT_DONE),
         Err(failure) => {
-            report(&failure, &output);
+            failure.tell(&output, None);
             failure.exit()
         }
     }
@@ -52,19 +52,11 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
             Command::Demo(args) => commands::demo::run(args, output).await,
             Command::Inspect(args) => commands::inspect::run(args, output).await,
             Command::Offsets(args) => commands::offsets::run(args, output).await,
+            Command::Schema(args) => commands::schema::run(&args, output),
             Command::Sandbox(args) => commands::sandbox::run(args, output).await,
         }
     });
     // What still runs is background work whose result nobody waits for any more.
     runtime.shutdown_background();
     result
-}
-
-/// Tells the user; with JSON also as an object, so that a reader of standard output learns of it.
-fn report(failure: &Failure, output: &Output) {
-    if failure.is_told() {
-        return;
-    }
-    output.json(&serde_json::json!({ "type": "error", "message": failure.message(), "cure": failure.cure_text() }));
-    output.note(&format!("error: {failure}"));
 }

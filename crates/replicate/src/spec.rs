@@ -52,6 +52,9 @@ pub enum SpecError {
     /// A metadata task copies all topics and no records.
     #[error("a topic expression needs sync mode metadata_data")]
     PatternNeedsData,
+    /// A metadata task copies no records that could begin anywhere.
+    #[error("a start position needs records: with sync mode metadata none are copied")]
+    StartNeedsData,
     /// A limit is out of its range.
     #[error("{name} is {found}, but must be {range}")]
     Limit {
@@ -483,6 +486,9 @@ impl TaskSpec {
             }
             _ => {}
         }
+        if !self.sync.copies_data() && self.start != StartPosition::Earliest {
+            return Err(SpecError::StartNeedsData);
+        }
         let limits = &self.limits;
         let limit = |is_met: bool, name, found: String, range| {
             if is_met { Ok(()) } else { Err(SpecError::Limit { name, found, range }) }
@@ -616,6 +622,13 @@ mod tests {
                 spec.sync = SyncMode::Metadata;
             },
             Some(SpecError::PatternNeedsData),
+        );
+        check_spec(
+            |spec| {
+                spec.start = StartPosition::Latest;
+                spec.sync = SyncMode::Metadata;
+            },
+            Some(SpecError::StartNeedsData),
         );
     }
 

@@ -93,11 +93,20 @@ impl Task {
     /// # Errors
     /// [`TaskError`] when the task cannot start or cannot go on. A topic or partition that cannot
     /// be copied is no error: it stops alone, and events and report tell.
-    pub async fn run(mut self) -> Result<TaskReport, TaskError> {
+    pub async fn run(self) -> Result<TaskReport, TaskError> {
+        let budget = ByteBudget::new(self.spec.limits.in_flight_bytes_max);
+        self.run_within(budget).await
+    }
+
+    /// As [`Self::run`], with a budget that other tasks of this process draw on as well.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_within(mut self, budget: ByteBudget) -> Result<TaskReport, TaskError> {
         self.sink = once_per_topic(self.sink);
         let task = self.spec.name.clone();
         let sink = Arc::clone(&self.sink);
-        let result = Running::start(self).await;
+        let result = Running::start(self, budget).await;
         let result = match result {
             Ok(running) => running.run().await,
             Err(error) => Err(error),
@@ -135,7 +144,7 @@ struct Running {
 
 impl Running {
     /// Finds out who the clusters are and takes the journal.
-    async fn start(task: Task) -> Result<Self, TaskError> {
+    async fn start(task: Task, budget: ByteBudget) -> Result<Self, TaskError> {
         task.spec.validate()?;
         let nothing = || TopicQuery::Named(Vec::new());
         let source =
@@ -182,7 +191,7 @@ impl Running {
             target: task.target.clone(),
             journal: Arc::clone(&task.journal),
             sink: Sink(Arc::clone(&task.sink)),
-            budget: ByteBudget::new(task.spec.limits.in_flight_bytes_max),
+            budget,
             pace: Pace::new(task.spec.limits.rate),
             limits: task.spec.limits.clone(),
             refused_record: task.spec.refused_record,

@@ -1,8 +1,9 @@
 //! Values that several commands take.
 
 use std::num::NonZeroU64;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::StartArg;
 
@@ -17,7 +18,7 @@ pub(crate) struct PartitionAt {
     pub(crate) offset: Option<i64>,
 }
 
-pub(super) fn start(text: &str) -> Result<StartArg, String> {
+pub(crate) fn start(text: &str) -> Result<StartArg, String> {
     match text {
         "earliest" => return Ok(StartArg::Earliest),
         "latest" => return Ok(StartArg::Latest),
@@ -68,10 +69,32 @@ pub(super) fn partition_at(text: &str) -> Result<PartitionAt, String> {
     Ok(PartitionAt { topic: topic.to_owned(), partition, offset })
 }
 
-pub(super) fn size(text: &str) -> Result<NonZeroU64, String> {
+pub(crate) fn size(text: &str) -> Result<NonZeroU64, String> {
     let wrong = || "expected a size above 0, such as 500kB, 20MB or 64MiB".to_owned();
     let bytes: bytesize::ByteSize = text.parse().map_err(|_| wrong())?;
     NonZeroU64::new(bytes.as_u64()).ok_or_else(wrong)
+}
+
+/// How long a request may live at most: more is a mistake in the unit.
+const REQUEST_LIFETIME_MAX: Duration = Duration::from_hours(1);
+
+/// A duration with its unit; a bare number is seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a duration such as 500ms, 30s, 5m or 24h".to_owned();
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Ok(Duration::from_secs(seconds.into()));
+    }
+    let duration: SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(duration).map_err(|_| wrong())
+}
+
+/// A duration up to an hour.
+pub(crate) fn request_lifetime(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        lifetime if lifetime <= REQUEST_LIFETIME_MAX => Ok(lifetime),
+        _ => Err("expected a duration up to 1h".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +118,26 @@ mod tests {
         check("2025-01-31", None);
         check("yesterday", None);
         check("", None);
+    }
+
+    #[test]
+    fn durations() {
+        let check = |text: &str, expected: Option<u64>| {
+            let found = duration(text).ok().map(|found| found.as_millis());
+            assert_eq!(found, expected.map(u128::from), "{text}")
+        };
+        check("500ms", Some(500));
+        check("30", Some(30_000));
+        check("30s", Some(30_000));
+        check("5m", Some(300_000));
+        check("24h", Some(86_400_000));
+        check("1h 30m", Some(5_400_000));
+        check("0", Some(0));
+        check("-5s", None);
+        check("soon", None);
+        check("5 parsecs", None);
+        check("", None);
+        assert!(request_lifetime("1h").is_ok() && request_lifetime("61m").is_err());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(crate) async fn run(args: CheckArgs, output: &Output) -> Result<(), Failure>
         RoleArg::Target => Role::Target,
     };
     if role == Role::Target && connection.kind == config::Kind::CrossNetwork {
-        return Err(cross_network_target(&args.connection));
+        return Err(config::task::cross_network_target(&args.connection));
     }
     let paint = Paint::stdout();
     if let Some(description) = &connection.description {
@@ -43,12 +43,6 @@ pub(crate) async fn run(args: CheckArgs, output: &Output) -> Result<(), Failure>
     let report =
         preflight::run(&connection.config, &options, &mut |step| show(step, output, paint)).await;
     finish(&report, role, output, paint)
-}
-
-/// A connection of kind `cross_network` is reached through a gateway that forwards reads only.
-pub(crate) fn cross_network_target(what: &str) -> Failure {
-    Failure::usage(format!("{what}: a connection of kind cross_network can only be a source"))
-        .cure("use a connection of kind direct as the target")
 }
 
 /// The client of a connection; says so when certificates are not verified.

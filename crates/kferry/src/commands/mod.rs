@@ -6,4 +6,5 @@ pub(crate) mod inspect;
 pub(crate) mod offsets;
 pub(crate) mod reader;
 pub(crate) mod sandbox;
+pub(crate) mod schema;
 pub(crate) mod sync;

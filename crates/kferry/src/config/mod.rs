@@ -4,14 +4,19 @@
 //! unreadable certificates are errors with file, line and column. Passwords never stand in the file itself, and no
 //! message or snippet made here repeats a value that might be one.
 
+mod connection;
 mod file;
+pub(crate) mod nearest;
+mod place;
 mod snippet;
+pub(crate) mod task;
 
 use std::path::Path;
 
 use kafka_client::{BrokerAddress, ConnectionConfig};
 
-pub(crate) use file::Kind;
+pub(crate) use connection::Kind;
+pub(crate) use task::TaskSetup;
 
 use crate::failure::Failure;
 
@@ -28,6 +33,14 @@ pub(crate) struct Connection {
     pub(crate) description: Option<String>,
 }
 
+impl Connection {
+    /// Plain addresses, everything else at its default.
+    fn at(bootstrap: Vec<BrokerAddress>) -> Self {
+        let config = ConnectionConfig::new(bootstrap);
+        Self { config, kind: Kind::Direct, group_auto_create: true, description: None }
+    }
+}
+
 /// Reads a connection argument; `flag` is how the user gave it (`--source`), for messages.
 ///
 /// # Errors
@@ -37,7 +50,7 @@ pub(crate) fn connection(flag: &str, text: &str) -> Result<Connection, Failure> 
         return file::load(Path::new(text));
     }
     match BrokerAddress::parse_list(text) {
-        Ok(bootstrap) => Ok(Connection { config: ConnectionConfig::new(bootstrap), kind: Kind::Direct, group_auto_create: true, description: None }),
+        Ok(bootstrap) => Ok(Connection::at(bootstrap)),
         Err(error) => {
             Err(Failure::usage(flag).because(&error).cure("give HOST:PORT, several separated by commas, or the path of a connection file ending in .yaml"))
         }
@@ -46,11 +59,15 @@ pub(crate) fn connection(flag: &str, text: &str) -> Result<Connection, Failure> 
 
 /// A path is told from an address by what it looks like first, so that a missing file is called a missing file.
 fn is_file(text: &str) -> bool {
-    let path = Path::new(text);
-    let named_so = path.extension().is_some_and(|extension| {
+    looks_like_file(text) || Path::new(text).is_file()
+}
+
+/// Whether a text can only be meant as a path.
+fn looks_like_file(text: &str) -> bool {
+    let named_so = Path::new(text).extension().is_some_and(|extension| {
         extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml")
     });
-    named_so || text.contains('/') || path.is_file()
+    named_so || text.contains('/')
 }
 
 #[cfg(test)]

@@ -6,6 +6,9 @@
 /// The mark that stands for what is not shown.
 const HIDDEN: &str = "…";
 
+/// Fields of connections: told even where the rest of a line is not.
+const FIELDS: [&str; 3] = ["mechanism", "username", "password"];
+
 /// Who worded a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Words {
@@ -102,7 +105,8 @@ fn without_words(message: &str, hidden: &str) -> String {
     let words = hidden
         .split(|c: char| c.is_whitespace() || "{}[],\"'".contains(c))
         .map(|word| word.trim_start_matches(['*', '&', '!', '|', '>']));
-    for word in words.filter(|word| word.chars().count() > 2) {
+    let is_field = |word: &str| FIELDS.contains(&word.trim_end_matches(':'));
+    for word in words.filter(|word| word.chars().count() > 2 && !is_field(word)) {
         message = message.replace(word, HIDDEN);
         // A key inside the hidden part, or a value that the parser cut at its colon.
         if let Some((key, _)) = word.split_once(':')

@@ -13,4 +13,5 @@ mod inspect;
 mod offsets;
 mod support;
 mod sync;
+mod task_file;
 mod usage;

@@ -171,6 +171,7 @@ impl Syncing {
             journal: Arc::new(journal),
             shutdown: stop.clone(),
             absent: Vec::new(),
+            budget: None,
         };
         let (sender, progress) = watch::channel(Arc::new(Progress::default()));
         let (output, watching) = (output.clone(), progress.clone());

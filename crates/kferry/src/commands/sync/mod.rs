@@ -1,27 +1,26 @@
-//! `kferry sync`: one task from command line arguments, shown while it runs.
+//! `kferry sync`: one task from command line arguments, or those of a file, shown while they run.
 
 mod session;
 mod summary;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use kafka_client::{
     Client,
     preflight::{self, AbsentBroker, Options, Outcome, Role, Step},
 };
 use replicate::{
+    budget::ByteBudget,
     journal::{Journal, RedbJournal},
-    spec::{
-        RateLimit, SourcePolicies, StartPosition, SyncMode, TaskSpec, TopicSelection, UnknownTarget,
-    },
 };
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::session::Session;
 use crate::{
-    cli::{StartArg, SyncArg, SyncArgs, UnknownTargetArg},
+    cli::SyncArgs,
     commands::{check, offsets},
-    config::{self, Connection},
+    config::{self, Connection, TaskSetup},
     failure::Failure,
     output::{Output, text},
     signals,
@@ -30,46 +29,135 @@ use crate::{
 /// The file in the state directory.
 pub(crate) const STATE_FILE: &str = "task.redb";
 
-/// Copies one cluster to another until done or told to stop.
+/// Copies one cluster to another until done or told to stop; several, when the file says so.
 ///
 /// # Errors
-/// A usage [`Failure`] for arguments that do not go together; otherwise what stopped the task.
+/// A usage [`Failure`] for arguments or a file that do not go together; otherwise what stopped the task.
 pub(crate) async fn run(args: SyncArgs, output: &Output) -> Result<(), Failure> {
-    let mut spec = spec(&args)?;
-    let source = config::connection("--source", &args.source)?;
-    let target = config::connection("--target", &args.target)?;
-    if target.kind == config::Kind::CrossNetwork {
-        return Err(check::cross_network_target("--target"));
+    if args.check && args.task.file.is_none() {
+        return Err(Failure::usage("--check: there is no file to validate")
+            .cure("give one with --file; to validate a connection: kferry check CONNECTION"));
     }
-    spec.group_auto_create = target.group_auto_create;
-    let state =
-        args.state.unwrap_or_else(|| PathBuf::from("kferry-state").join(spec.name.as_str()));
+    let mut setups = config::task::tasks(&args.task)?;
+    if args.check {
+        validated(&setups, output);
+        return Ok(());
+    }
+    let mut jobs = Vec::new();
+    let mut budget = None;
+    for setup in &mut setups {
+        setup.spec.once |= args.once;
+        let bytes = setup.spec.limits.in_flight_bytes_max;
+        budget = budget.or_else(|| Some(ByteBudget::new(bytes)));
+    }
     // Before anything connects: a second process on the same state is told so at once.
-    let journal = RedbJournal::open(state.join(STATE_FILE)).map_err(|error| {
+    for setup in setups {
+        let journal = open(&setup.state)?;
+        jobs.push(Job { setup, journal, budget: budget.clone() });
+    }
+    let shutdown = signals::shutdown_token(output)?;
+    match jobs.len() {
+        1 => match jobs.pop() {
+            Some(job) => job.run(output, &shutdown, false).await,
+            None => Ok(()),
+        },
+        _ => several(jobs, output, &shutdown).await,
+    }
+}
+
+/// Says what a file holds that was found right.
+fn validated(setups: &[TaskSetup], output: &Output) {
+    for TaskSetup { spec, source, target, state } in setups {
+        let ends = [&source.config, &target.config].map(|config| {
+            config.bootstrap.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+        });
+        let [source, target] = &ends;
+        let (name, sync, state) = (spec.name.as_str(), spec.sync, state.display());
+        output.json(&serde_json::json!({
+            "type": "task", "task": name, "sync": sync, "source": source, "target": target, "state": state.to_string(),
+        }));
+        output.text(&format!("{name}: {sync} from {source} to {target}, state {state}"));
+    }
+    let count = setups.len();
+    output.json(&serde_json::json!({ "type": "result", "ok": true, "tasks": count }));
+    output.text(&format!("{count} {}: nothing wrong", if count == 1 { "task" } else { "tasks" }));
+}
+
+fn open(state: &Path) -> Result<RedbJournal, Failure> {
+    RedbJournal::open(state.join(STATE_FILE)).map_err(|error| {
         Failure::failed(format!("--state {}", state.display()))
             .because(&error)
             .maybe_cure(error.cure())
-    })?;
-    let shutdown = signals::shutdown_token(output)?;
-    let Some((source, target)) = connect(&source, &target, output, &shutdown).await? else {
-        return Err(interrupted());
-    };
-    let absent = [("source", source.absent), ("target", target.absent)];
-    let (source, target) = (source.client, target.client);
-    let once = spec.once;
-    let journal: Arc<dyn Journal> = Arc::new(journal);
-    let _served = offsets::serve(&state, Arc::clone(&journal))
-        .inspect_err(|error| {
-            tracing::warn!(%error, "`kferry offsets` cannot ask this process: no socket in the state directory");
-        })
-        .ok();
-    let session = Session { spec, source, target, journal, shutdown, absent: absent.into() };
-    let report = session.run(output).await?;
-    summary::show(&report, output);
-    if report.is_interrupted && once {
-        return Err(interrupted());
+    })
+}
+
+/// Runs tasks beside each other. One that fails is told and does not stop the others.
+async fn several(
+    jobs: Vec<Job>,
+    output: &Output,
+    shutdown: &CancellationToken,
+) -> Result<(), Failure> {
+    let count = jobs.len();
+    let mut running = JoinSet::new();
+    for job in jobs {
+        let (output, shutdown) = (output.clone(), shutdown.clone());
+        let name = job.setup.spec.name.to_string();
+        running.spawn(async move { (name, job.run(&output, &shutdown, true).await) });
     }
-    summary::verdict(&report, once)
+    let mut failed = Vec::new();
+    while let Some(ended) = running.join_next().await {
+        let (name, result) =
+            ended.map_err(|error| Failure::failed("a task ended unexpectedly").because(&error))?;
+        if let Err(failure) = result {
+            failure.tell(output, Some(&name));
+            failed.push(name);
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    failed.sort();
+    Err(Failure::failed(format!("{} of {count} tasks failed: {}", failed.len(), failed.join(", ")))
+        .cure("the messages above say why; the same command continues once that is put right"))
+}
+
+/// One task to run.
+struct Job {
+    setup: TaskSetup,
+    journal: RedbJournal,
+    /// Shared by all jobs.
+    budget: Option<ByteBudget>,
+}
+
+impl Job {
+    async fn run(
+        self,
+        output: &Output,
+        shutdown: &CancellationToken,
+        is_one_of_several: bool,
+    ) -> Result<(), Failure> {
+        let Self { setup: TaskSetup { spec, source, target, state }, journal, budget } = self;
+        let Some((source, target)) = connect(&source, &target, output, shutdown).await? else {
+            return Err(interrupted());
+        };
+        let absent = [("source", source.absent), ("target", target.absent)];
+        let (source, target) = (source.client, target.client);
+        let (once, name) = (spec.once, spec.name.clone());
+        let journal: Arc<dyn Journal> = Arc::new(journal);
+        let _served = offsets::serve(&state, Arc::clone(&journal))
+            .inspect_err(|error| {
+                tracing::warn!(task = %name, %error, "`kferry offsets` cannot ask this process: no socket in the state directory");
+            })
+            .ok();
+        let (shutdown, absent) = (shutdown.clone(), absent.into());
+        let session = Session { spec, source, target, journal, shutdown, absent, budget };
+        let report = session.run(output).await?;
+        summary::show(name.as_str(), is_one_of_several, &report, output);
+        if report.is_interrupted && once {
+            return Err(interrupted());
+        }
+        summary::verdict(&report, once)
+    }
 }
 
 fn interrupted() -> Failure {
@@ -77,49 +165,8 @@ fn interrupted() -> Failure {
         .cure("run the same command again: it continues where this run ended")
 }
 
-fn spec(args: &SyncArgs) -> Result<TaskSpec, Failure> {
-    let mut spec = TaskSpec::new(args.name.clone());
-    spec.sync = match args.sync {
-        SyncArg::Metadata => SyncMode::Metadata,
-        SyncArg::MetadataData => SyncMode::MetadataData,
-        SyncArg::MetadataDataOffsets => SyncMode::MetadataDataOffsets,
-    };
-    spec.topics = args.topics.clone().map_or(TopicSelection::All, TopicSelection::Regex);
-    spec.start = match args.start {
-        StartArg::Earliest => StartPosition::Earliest,
-        StartArg::Latest => StartPosition::Latest,
-        StartArg::Time(milliseconds) => StartPosition::Timestamp(milliseconds),
-    };
-    spec.same_partition = args.same_partition;
-    spec.once = args.once;
-    spec.refused_record = args.on_refused_record;
-    spec.source_policies = SourcePolicies {
-        retention: args.on_retention,
-        truncation: args.on_truncation,
-        recreated: args.on_recreated,
-    };
-    spec.on_unknown_target = match args.on_unknown_target {
-        UnknownTargetArg::Stop => UnknownTarget::Stop,
-        UnknownTargetArg::Append => UnknownTarget::Append,
-        UnknownTargetArg::Adopt => UnknownTarget::Adopt,
-    };
-    spec.limits.rate = RateLimit {
-        bytes_per_second: args.max_bytes_per_second,
-        records_per_second: args.max_records_per_second,
-    };
-    spec.limits.in_flight_bytes_max = usize::try_from(args.buffer.get()).unwrap_or(usize::MAX);
-    if !args.merge_batches {
-        spec.limits.coalesce_below_bytes = 0;
-        spec.limits.coalesce_packed_below_bytes = 0;
-    }
-    spec.limits.concurrency_max = args.concurrency.get();
-    spec.limits.request_lifetime = Duration::from_secs(args.request_lifetime);
-    spec.validate().map_err(|error| Failure::usage("--sync and --topics").because(&error))?;
-    Ok(spec)
-}
-
 /// Validates both ends up to the brokers, at the same time; nothing when told to stop meanwhile.
-async fn connect(
+pub(crate) async fn connect(
     source: &Connection,
     target: &Connection,
     output: &Output,
@@ -146,11 +193,11 @@ async fn connect(
 }
 
 /// An end that can be worked with.
-struct Reached {
-    client: Client,
-    cluster_id: Option<String>,
+pub(crate) struct Reached {
+    pub(crate) client: Client,
+    pub(crate) cluster_id: Option<String>,
     /// Brokers that do not answer yet.
-    absent: Vec<AbsentBroker>,
+    pub(crate) absent: Vec<AbsentBroker>,
 }
 
 async fn reach(
@@ -186,50 +233,4 @@ async fn reach(
         text::safe(&step.subject)
     ));
     Err(failure.maybe_cure(cure))
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-    use crate::cli::{Cli, Command};
-
-    fn parse(rest: &str) -> Result<TaskSpec, String> {
-        let line = format!("kferry sync --source a:1 --target b:1 {rest}");
-        match Cli::try_parse_from(line.split_whitespace()).unwrap().command {
-            Command::Sync(args) => spec(&args).map_err(|failure| failure.to_string()),
-            _ => panic!("not a sync"),
-        }
-    }
-
-    #[test]
-    fn defaults() {
-        let spec = parse("").unwrap();
-        assert_eq!(
-            (spec.name.as_str(), spec.sync, spec.start, spec.same_partition, spec.once),
-            ("sync", SyncMode::MetadataData, StartPosition::Earliest, true, false)
-        );
-        assert_eq!(spec.topics, TopicSelection::All);
-    }
-
-    #[test]
-    fn expressions_match_whole_names() {
-        let spec = parse("--topics a|b --same-partition false --once --start 5").unwrap();
-        assert!(spec.topics.matches("a") && !spec.topics.matches("ab"));
-        assert_eq!(
-            (spec.same_partition, spec.once, spec.start),
-            (false, true, StartPosition::Timestamp(5))
-        );
-    }
-
-    #[test]
-    fn offsets_need_all_topics() {
-        let spec = parse("--sync metadata_data_offsets").unwrap();
-        assert_eq!(spec.sync, SyncMode::MetadataDataOffsets);
-        let error = parse("--sync metadata_data_offsets --topics a").unwrap_err();
-        assert!(error.contains("all topics"), "{error}");
-        let error = parse("--sync metadata --topics a").unwrap_err();
-        assert!(error.contains("metadata_data"), "{error}");
-    }
 }

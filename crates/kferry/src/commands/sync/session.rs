@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kafka_client::{Client, preflight::AbsentBroker};
 use replicate::{
+    budget::ByteBudget,
     event::{Event, EventSink, Level},
     journal::Journal,
     progress::Progress,
@@ -36,6 +37,8 @@ pub(crate) struct Session {
     pub(crate) shutdown: CancellationToken,
     /// Brokers of the source and of the target that did not answer at the start.
     pub(crate) absent: Vec<(&'static str, Vec<AbsentBroker>)>,
+    /// The budget of bytes in flight that it shares with others; one of its own without.
+    pub(crate) budget: Option<ByteBudget>,
 }
 
 impl Session {
@@ -58,7 +61,8 @@ impl Session {
         progress: watch::Sender<Arc<Progress>>,
         watching: watch::Receiver<Arc<Progress>>,
     ) -> Result<TaskReport, Failure> {
-        let Self { spec, source, target, journal, shutdown, absent } = self;
+        let Self { spec, source, target, journal, shutdown, absent, budget } = self;
+        let budget = budget.unwrap_or_else(|| ByteBudget::new(spec.limits.in_flight_bytes_max));
         let display = Display::start(output, spec.name.as_str(), watching);
         let name = spec.name.clone();
         let tell = sink(output);
@@ -89,7 +93,7 @@ impl Session {
             tokio::time::sleep(STOP_TIME_MAX).await;
         };
         let result = tokio::select! {
-            result = task.run() => result.map_err(|error| Failure::failed(format!("task {name}")).because(&error).maybe_cure(error.cure())),
+            result = task.run_within(budget) => result.map_err(|error| Failure::failed(format!("task {name}")).because(&error).maybe_cure(error.cure())),
             // Dropping the task is safe at any moment: what was not settled is found out at the next start.
             () = overdue => {
                 tracing::warn!(task = %name, "what was under way did not settle in time; the next run finds out what arrived");

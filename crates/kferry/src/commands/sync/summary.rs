@@ -39,6 +39,7 @@ struct TopicSummary {
 #[derive(Debug, Serialize)]
 struct Summary<'a> {
     r#type: &'static str,
+    task: &'a str,
     complete: bool,
     interrupted: bool,
     topics: Vec<TopicSummary>,
@@ -53,12 +54,13 @@ struct Summary<'a> {
     records_per_second: u64,
 }
 
-/// Writes the summary to standard output.
-pub(super) fn show(report: &TaskReport, output: &Output) {
+/// Writes the summary to standard output; with the task's name in the text when there are several.
+pub(super) fn show(task: &str, is_one_of_several: bool, report: &TaskReport, output: &Output) {
     let progress = &report.progress;
     let topics: Vec<_> = progress.topics.iter().map(topic).collect();
     let summary = Summary {
         r#type: "result",
+        task,
         complete: report.is_complete(),
         interrupted: report.is_interrupted,
         records: topics.iter().map(|topic| topic.records).sum(),
@@ -73,6 +75,9 @@ pub(super) fn show(report: &TaskReport, output: &Output) {
     let summary = with_rates(summary);
     output.json(&summary);
     if !output.is_json() {
+        if is_one_of_several {
+            output.text(&format!("{task}:"));
+        }
         for line in lines(&summary, progress) {
             output.text(&line);
         }
