@@ -223,6 +223,12 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// [`JournalError::OtherTask`], [`JournalError::OtherCluster`], and what every call may return.
     fn claim(&self, identity: TaskIdentity) -> JournalFuture<'_, Claim>;
 
+    /// Whose journal it is; nothing before the first claim.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    fn load_identity(&self) -> JournalFuture<'_, Option<TaskIdentity>>;
+
     /// Makes `writes` durable, all or none.
     ///
     /// # Errors

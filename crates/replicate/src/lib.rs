@@ -20,4 +20,5 @@ mod tail_fetch;
 pub mod task;
 mod topic_config;
 pub mod topics;
+pub mod verify;
 mod worker;

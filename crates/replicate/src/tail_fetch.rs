@@ -29,6 +29,17 @@ pub(crate) async fn fetch_once(
     offset: i64,
     isolation: Isolation,
 ) -> Result<Tailed, ClientError> {
+    fetch_up_to(client, at, offset, isolation, BYTES_MAX).await
+}
+
+/// As [`fetch_once`], with so many bytes of one answer.
+pub(crate) async fn fetch_up_to(
+    client: &Client,
+    at: &TopicPartition,
+    offset: i64,
+    isolation: Isolation,
+    bytes_max: i32,
+) -> Result<Tailed, ClientError> {
     let unknown = |error| Tailed { error, records: Bytes::new(), aborted: Vec::new() };
     let metadata = client.metadata(TopicQuery::Named(vec![at.topic.clone()])).await?;
     let leader = metadata.partition(&at.topic, at.partition);
@@ -39,7 +50,7 @@ pub(crate) async fn fetch_once(
         .with_partition(at.partition)
         .with_current_leader_epoch(leader.leader_epoch)
         .with_fetch_offset(offset)
-        .with_partition_max_bytes(BYTES_MAX);
+        .with_partition_max_bytes(bytes_max);
     let topic = FetchTopic::default()
         .with_topic(TopicName(StrBytes::from_string(at.topic.clone())))
         .with_partitions(vec![partition]);
@@ -47,7 +58,7 @@ pub(crate) async fn fetch_once(
         .with_replica_id((-1).into())
         .with_max_wait_ms(0)
         .with_min_bytes(0)
-        .with_max_bytes(BYTES_MAX)
+        .with_max_bytes(bytes_max)
         .with_session_epoch(-1)
         .with_isolation_level(isolation.code())
         .with_topics(vec![topic]);

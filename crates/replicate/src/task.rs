@@ -18,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 pub use error::{Role, TaskError};
-pub(crate) use seeds::map_start_of;
+pub(crate) use seeds::{lane_starts, load_map_starts, map_start_name, map_start_of};
 
 use crate::budget::ByteBudget;
 use crate::event::{Event, EventSink};
@@ -163,7 +163,7 @@ impl Running {
         };
         let claim = task.journal.claim(identity).await?;
         let journaled = task.journal.load_lanes().await?;
-        let map_starts = seeds::load_map_starts(task.journal.as_ref()).await?;
+        let map_starts = load_map_starts(task.journal.as_ref()).await?;
         let routes = Arc::<Routes>::default();
         // Where several source partitions share one, offsets are nobody's (BF-37).
         if task.spec.same_partition {
@@ -361,7 +361,7 @@ impl Running {
         let count = self.workers.len();
         let mut shares: Vec<(Vec<_>, Vec<_>)> = (0..count).map(|_| Default::default()).collect();
         for (seed, status) in seeds {
-            let valid_from = self.map_starts.get(&seeds::map_start_name(&status.key)).copied();
+            let valid_from = self.map_starts.get(&map_start_name(&status.key)).copied();
             let (seeds, statuses) = &mut shares[self.lanes.len() % count];
             seeds.push(seed);
             statuses.push((Arc::clone(&status), valid_from));

@@ -109,6 +109,10 @@ impl Journal for MemoryJournal {
         ready(claim)
     }
 
+    fn load_identity(&self) -> JournalFuture<'_, Option<TaskIdentity>> {
+        ready(Ok(self.state().identity.clone()))
+    }
+
     fn write(&self, writes: Vec<JournalWrite>) -> JournalFuture<'_, ()> {
         let mut state = self.state();
         writes.into_iter().for_each(|write| state.apply(write));

@@ -31,6 +31,7 @@ type Reply<T> = oneshot::Sender<Result<T, JournalError>>;
 enum Command {
     Write(Vec<JournalWrite>, Reply<()>),
     Claim(TaskIdentity, Reply<Claim>),
+    Identity(Reply<Option<TaskIdentity>>),
     Lanes(Reply<Vec<LaneRecord>>),
     Topics(Reply<Vec<TopicRecord>>),
     Groups(Reply<Vec<GroupRecord>>),
@@ -145,6 +146,10 @@ impl Journal for RedbJournal {
         self.call(|reply| Command::Claim(identity, reply))
     }
 
+    fn load_identity(&self) -> JournalFuture<'_, Option<TaskIdentity>> {
+        self.call(Command::Identity)
+    }
+
     fn write(&self, writes: Vec<JournalWrite>) -> JournalFuture<'_, ()> {
         self.call(|reply| Command::Write(writes, reply))
     }
@@ -182,6 +187,7 @@ fn serve(store: Store, mut queue: mpsc::Receiver<Command>) {
             Command::Write(writes, reply) => held = write_group(&store, writes, reply, &mut queue),
             // A caller that has gone away needs no answer.
             Command::Claim(identity, reply) => drop(reply.send(store.claim(&identity))),
+            Command::Identity(reply) => drop(reply.send(store.identity())),
             Command::Lanes(reply) => drop(reply.send(store.lanes())),
             Command::Topics(reply) => drop(reply.send(store.topics())),
             Command::Groups(reply) => drop(reply.send(store.groups())),

@@ -183,6 +183,15 @@ impl Store {
         })
     }
 
+    /// Whose file it is.
+    pub(super) fn identity(&self) -> Result<Option<TaskIdentity>, JournalError> {
+        self.transact("read", |store| {
+            let table = store.database.begin_read()?.open_table(META)?;
+            let stored = table.get("identity")?.map(|value| value.value().to_owned());
+            stored.map(|text| decode("identity", &text)).transpose()
+        })
+    }
+
     /// Applies all `writes` in one durable transaction.
     pub(super) fn write(&self, writes: &[JournalWrite]) -> Result<(), JournalError> {
         self.transact("written", |store| {

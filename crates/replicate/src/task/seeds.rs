@@ -22,13 +22,26 @@ use crate::topics::SyncedTopic;
 /// lane's first source offset. Where older source offsets lie on the target is not known to this task.
 const MAP_STARTS: &str = "map_starts";
 
+/// The journal's note of where lanes began: a JSON object from lane to its first source offset. Whoever compares the copy
+/// learns from it that nothing is missing before the first copied record.
+const LANE_STARTS: &str = "lane_starts";
+
+/// Where the lanes began that were noted, by their names in the note.
+pub(crate) async fn lane_starts(
+    journal: &dyn Journal,
+) -> Result<BTreeMap<String, i64>, JournalError> {
+    let note = journal.load_note(LANE_STARTS.to_owned()).await?;
+    // Without it the first copied record counts as the start.
+    Ok(note.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
 /// How a lane is called in that note.
-pub(super) fn map_start_name(lane: &LaneKey) -> String {
+pub(crate) fn map_start_name(lane: &LaneKey) -> String {
     format!("{}/{}", lane.source_topic, lane.source_partition)
 }
 
 /// What the journal knows of where offset maps begin.
-pub(super) async fn load_map_starts(
+pub(crate) async fn load_map_starts(
     journal: &dyn Journal,
 ) -> Result<BTreeMap<String, i64>, JournalError> {
     let note = journal.load_note(MAP_STARTS.to_owned()).await?;
@@ -81,6 +94,7 @@ impl Running {
         let occupied = self.occupied(&candidates).await?;
         let mut seeds = Vec::new();
         let mut writes = Vec::new();
+        let mut begun = BTreeMap::new();
         for candidate in candidates {
             let at = candidate.at();
             let status = LaneStatus::new(candidate.key.clone());
@@ -108,6 +122,7 @@ impl Running {
                             SourceOffset(*start + i64::from(has(Bug::StartOffByOne))),
                         );
                         writes.push(JournalWrite::Lane(Box::new(record.clone())));
+                        begun.insert(map_start_name(&candidate.key), *start);
                         if let Some(end) = occupied.get(&candidate.target()) {
                             self.note_map_start(&candidate, *start, *end);
                         }
@@ -142,6 +157,10 @@ impl Running {
             ));
         }
         if !writes.is_empty() {
+            let mut noted = lane_starts(&*self.task.journal).await?;
+            noted.extend(begun);
+            let value = serde_json::to_string(&noted).unwrap_or_default();
+            writes.push(JournalWrite::Note { name: LANE_STARTS.to_owned(), value });
             if !occupied.is_empty() {
                 let value = serde_json::to_string(&self.map_starts).unwrap_or_default();
                 writes.push(JournalWrite::Note { name: MAP_STARTS.to_owned(), value });

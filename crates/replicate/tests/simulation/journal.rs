@@ -158,6 +158,10 @@ impl Journal for SimJournal {
         })
     }
 
+    fn load_identity(&self) -> JournalFuture<'_, Option<TaskIdentity>> {
+        Box::pin(async move { self.state()?.load_identity().await })
+    }
+
     fn write(&self, writes: Vec<JournalWrite>) -> JournalFuture<'_, ()> {
         let begun = {
             let mut inner = self.disk.lock();

@@ -66,6 +66,10 @@ impl<J: Journal> Journal for Inline<J> {
         self.over(self.journal.claim(identity))
     }
 
+    fn load_identity(&self) -> JournalFuture<'_, Option<TaskIdentity>> {
+        self.over(self.journal.load_identity())
+    }
+
     fn write(&self, writes: Vec<JournalWrite>) -> JournalFuture<'_, ()> {
         self.over(self.journal.write(writes))
     }

@@ -3,13 +3,13 @@
 //! It reads along while the demo runs, so that in the end only the last records are left to compare.
 
 use std::{
-    collections::BTreeSet,
     hash::{DefaultHasher, Hash, Hasher},
     time::Duration,
 };
 
-use kafka_client::{AbortedTransaction, Client, Isolation, TopicPartition};
-use kafka_wire::record::{Batch, ControlKind, Record, RecordLimits, split};
+use kafka_client::{Client, Isolation, TopicPartition};
+use kafka_wire::record::{Record, RecordLimits, split};
+use replicate::verify::{CommittedFilter, Seen};
 use serde::Serialize;
 use tokio::{task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
@@ -187,11 +187,12 @@ async fn read(
     let damaged = |error: &dyn std::error::Error| Failure::failed(at.to_string()).because(error);
     while let Some(fetched) = reader.next().await? {
         let before = reader.offset;
-        let mut filter = CommittedFilter::new(fetched.aborted);
+        let aborted = fetched.aborted.iter().map(|one| (one.producer_id, one.first_offset));
+        let mut filter = CommittedFilter::new(aborted.collect());
         for batch in split(fetched.records) {
             let batch = batch.map_err(|error| damaged(&error))?;
             batch.verify_crc().map_err(|error| damaged(&error))?;
-            if filter.passes(&batch) {
+            if filter.see(&batch).map_err(|error| damaged(&error))? == Seen::Committed {
                 let records =
                     batch.records(&RecordLimits::default()).map_err(|error| damaged(&error))?;
                 records
@@ -220,38 +221,10 @@ fn digest(record: &Record) -> u64 {
     hasher.finish()
 }
 
-/// The consumer's rule of KIP-98, written here once more so that the copy is not judged by its own code.
-struct CommittedFilter {
-    /// Aborted transactions still to come, the next one last.
-    ahead: Vec<AbortedTransaction>,
-    /// Producers whose transaction under way will be aborted.
-    aborting: BTreeSet<i64>,
-}
-
-impl CommittedFilter {
-    fn new(mut aborted: Vec<AbortedTransaction>) -> Self {
-        aborted.sort_by_key(|transaction| std::cmp::Reverse(transaction.first_offset));
-        Self { ahead: aborted, aborting: BTreeSet::new() }
-    }
-
-    fn passes(&mut self, batch: &Batch) -> bool {
-        let Batch::V2(batch) = batch else { return true };
-        let header = &batch.header;
-        while let Some(next) = self.ahead.pop_if(|next| next.first_offset <= header.last_offset()) {
-            self.aborting.insert(next.producer_id);
-        }
-        if header.attributes.is_control() {
-            if matches!(batch.control(), Ok(Some(control)) if control.kind == ControlKind::Abort) {
-                self.aborting.remove(&header.producer_id);
-            }
-            return false;
-        }
-        !(header.attributes.is_transactional() && self.aborting.contains(&header.producer_id))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use bytes::Bytes;
 
     use super::*;
