@@ -84,11 +84,13 @@ pub enum Bug {
     MergeOneMore,
     /// With the number of target partitions it changes where a source partition goes.
     MovePartitions,
+    /// A lane changes workers with batches under way, and its new worker waits for their answers.
+    LeaveUnsettled,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::SkipBatch,
         Self::SwapBatches,
         Self::ReusePayload,
@@ -129,6 +131,7 @@ impl Bug {
         Self::TrustMemory,
         Self::MergeOneMore,
         Self::MovePartitions,
+        Self::LeaveUnsettled,
     ];
 }
 

@@ -20,6 +20,7 @@ use crate::{
     cli::{Cli, Command, Format},
     failure::{EXIT_DONE, Failure},
     output::Output,
+    runtime::Work,
 };
 
 fn main() -> ExitCode {
@@ -44,7 +45,11 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
     logging::start(&cli.log, output)?;
-    let runtime = runtime::build()?;
+    let work = match cli.command {
+        Command::Demo(_) | Command::Sandbox(_) => Work::Serve,
+        _ => Work::Watch,
+    };
+    let runtime = runtime::build(work)?;
     let result = runtime.block_on(async {
         match cli.command {
             Command::Sync(args) => commands::sync::run(*args, output).await,

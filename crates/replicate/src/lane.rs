@@ -13,6 +13,7 @@
 
 mod accept;
 mod coalesce;
+mod moving;
 mod planted;
 mod remembered;
 mod repair;
@@ -142,6 +143,8 @@ pub(crate) struct Lane {
     pub(crate) is_queued: bool,
     /// Whether the event about other writers was raised.
     pub(crate) knows_foreign_writes: bool,
+    /// It goes to another worker once all that it read is settled; until then nothing more is read.
+    pub(crate) is_leaving: bool,
     /// What the lane does once all that it read is settled; until then nothing more is read.
     pub(crate) turn: Option<Turn>,
     /// Whether the source is being asked what became of its log.
@@ -238,6 +241,7 @@ impl Lane {
             failures: 0,
             is_queued: false,
             knows_foreign_writes: false,
+            is_leaving: false,
             turn: None,
             is_asking: false,
             awaits_opening: false,
@@ -292,6 +296,7 @@ impl Lane {
         is_certain
             && self.turn.is_none()
             && !self.is_asking
+            && !self.is_leaving
             && self.buffered_bytes < buffer_bytes_max
             && (self.must_check || !self.has_read_all())
     }

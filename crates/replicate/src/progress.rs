@@ -161,6 +161,11 @@ impl LaneStatus {
             .or_default() += 1;
     }
 
+    /// Bytes copied.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// The source's end as its readers see it, −1 while unknown.
     pub(crate) fn source_end(&self) -> i64 {
         self.source_end.load(Ordering::Relaxed)

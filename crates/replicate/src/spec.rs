@@ -327,7 +327,7 @@ impl TopicSelection {
 /// Bounds and paces of a task; every one can be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskLimits {
-    /// Most workers, each with connections of its own.
+    /// Most workers, each with connections of its own; started as needed, and never more than there are cores.
     pub concurrency_max: usize,
     /// Bytes that may be fetched and not yet acknowledged, over all lanes.
     pub in_flight_bytes_max: usize,
@@ -395,7 +395,7 @@ impl Default for TaskLimits {
             group_interval: Duration::from_secs(2),
             group_keep_alive: Duration::from_secs(24 * 3600),
             rate: RateLimit::default(),
-            fetch_bytes_max: 2 << 20,
+            fetch_bytes_max: 1 << 20,
             fetch_partition_bytes_max: 1 << 20,
             fetch_wait: Duration::from_millis(500),
             produce_timeout: Duration::from_secs(10),
@@ -449,8 +449,23 @@ pub struct TaskSpec {
     pub source_policies: SourcePolicies,
     /// What happens where the target may hold a copy that the state does not know.
     pub on_unknown_target: UnknownTarget,
+    /// On which threads the workers run.
+    pub worker_threads: WorkerThreads,
     /// Bounds and paces.
     pub limits: TaskLimits,
+}
+
+/// On which threads the workers of a task run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WorkerThreads {
+    /// On those of the runtime that runs the task.
+    #[default]
+    Shared,
+    /// As `Shared`, and lanes change workers at random: for tests.
+    Shuffled,
+    /// Each on a thread of its own, with its connections: nothing on the way of a batch wakes another thread, and a batch
+    /// leaves from the cache that it came into.
+    Own,
 }
 
 impl TaskSpec {
@@ -468,6 +483,7 @@ impl TaskSpec {
             refused_record: RefusedRecordPolicy::default(),
             source_policies: SourcePolicies::default(),
             on_unknown_target: UnknownTarget::default(),
+            worker_threads: WorkerThreads::default(),
             limits: TaskLimits::default(),
         }
     }

@@ -4,8 +4,10 @@
 //! What must never happen: a lane that begins anywhere but where the journal, or else the task's start
 //! position, says; two clusters that are one; an end that leaves the journal behind the target.
 
+mod balance;
 mod error;
 mod seeds;
+mod threads;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -128,6 +130,11 @@ struct Running {
     lanes: Vec<Arc<LaneStatus>>,
     known: BTreeSet<LaneKey>,
     workers: Vec<mpsc::UnboundedSender<Command>>,
+    loads: Vec<balance::Load>,
+    /// The worker of each lane.
+    placed: Vec<usize>,
+    /// What each lane had copied when the load was looked at last.
+    copied: Vec<u64>,
     /// What group sync must know of topics and lanes.
     routes: Arc<Routes>,
     /// Where group sync shows its progress.
@@ -200,6 +207,7 @@ impl Running {
             denial_time_max: task.spec.once.then_some(DENIAL_TIME_MAX),
             openings: Arc::new(Semaphore::new(OPENINGS_MAX)),
             changed: Notify::new(),
+            routes: Arc::clone(&routes),
         });
         Ok(Self {
             task,
@@ -209,6 +217,9 @@ impl Running {
             lanes: Vec::new(),
             known: BTreeSet::new(),
             workers: Vec::new(),
+            loads: Vec::new(),
+            placed: Vec::new(),
+            copied: Vec::new(),
             routes,
             board: Arc::default(),
             last_call: None,
@@ -253,6 +264,7 @@ impl Running {
         let mut discovery = every(limits.discovery_interval);
         let mut schedule = every(limits.metadata_interval);
         let mut progress = every(PROGRESS_INTERVAL);
+        let mut balance = every(balance::BALANCE_INTERVAL);
         loop {
             let ctx = Arc::clone(&self.ctx);
             let changed = ctx.changed.notified();
@@ -270,6 +282,7 @@ impl Running {
                     progress.reset_after(PROGRESS_INTERVAL * intervals);
                 }
                 Some(ended) = self.running.join_next() => worker_ended(ended)?,
+                _ = balance.tick() => self.balance()?,
                 _ = discovery.tick(), if !self.task.spec.once => {
                     let topics = self.topics.discover().await?;
                     self.note_topics(&topics);
@@ -348,21 +361,16 @@ impl Running {
         if seeds.is_empty() {
             return Ok(());
         }
-        let total = self.lanes.len() + seeds.len();
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let wanted = total.min(self.task.spec.limits.concurrency_max).min(cores);
-        while self.workers.len() < wanted {
-            let (commands, inbox) = mpsc::unbounded_channel();
-            self.routes.add_worker(commands.clone());
-            self.workers.push(commands);
-            self.running
-                .spawn(Worker::new(Arc::clone(&self.ctx)).run(inbox, self.stop_workers.clone()));
+        if self.workers.is_empty() {
+            self.start_worker()?;
         }
         let count = self.workers.len();
         let mut shares: Vec<(Vec<_>, Vec<_>)> = (0..count).map(|_| Default::default()).collect();
         for (seed, status) in seeds {
             let valid_from = self.map_starts.get(&map_start_name(&status.key)).copied();
-            let (seeds, statuses) = &mut shares[self.lanes.len() % count];
+            let worker = self.lanes.len() % count;
+            let (seeds, statuses) = &mut shares[worker];
+            self.placed.push(worker);
             seeds.push(seed);
             statuses.push((Arc::clone(&status), valid_from));
             self.lanes.push(status);
@@ -374,6 +382,18 @@ impl Running {
         }
         self.publish();
         Ok(())
+    }
+
+    /// Starts one more worker and returns its number. The first gets all lanes; others take over from those that have too much to do.
+    fn start_worker(&mut self) -> Result<usize, TaskError> {
+        let (commands, inbox) = mpsc::unbounded_channel();
+        self.routes.add_worker(commands.clone());
+        self.workers.push(commands);
+        let worker = Worker::new(Arc::clone(&self.ctx));
+        let (threads, stop) = (self.task.spec.worker_threads, self.stop_workers.clone());
+        let metrics = threads::start(threads, worker, inbox, stop, &mut self.running)?;
+        self.loads.push(balance::Load::new(metrics));
+        Ok(self.workers.len() - 1)
     }
 
     fn publish(&self) {

@@ -10,6 +10,7 @@ mod books;
 mod denials;
 mod distance;
 mod leaders;
+mod moving;
 mod packing;
 mod reading;
 mod refusals;
@@ -37,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::budget::{ByteBudget, Lease};
 use crate::event::{Event, EventSink};
+use crate::groups::Routes;
 use crate::journal::{Journal, JournalError, LaneKey};
 use crate::lane::{Barrier, Lane, LaneSeed, Phase, Translated};
 use crate::pace::Pace;
@@ -44,6 +46,7 @@ use crate::progress::LaneState;
 use crate::recover::{OpenError, Opened, Opening};
 use crate::spec::{RefusedRecordPolicy, SourcePolicies, TaskLimits, TaskName, UnknownTarget};
 use denials::End;
+pub(crate) use moving::Destination;
 use reading::SourceBroker;
 pub(crate) use truth::Sign;
 use writing::{Ended, TargetBroker};
@@ -81,6 +84,8 @@ pub(crate) struct WorkerContext {
     pub(crate) openings: Arc<Semaphore>,
     /// Woken when a lane is done or stopped.
     pub(crate) changed: Notify,
+    /// Which worker has which lane.
+    pub(crate) routes: Arc<Routes>,
 }
 
 /// The event sink, printable.
@@ -98,6 +103,10 @@ impl std::fmt::Debug for Sink {
 pub(crate) enum Command {
     /// Take these lanes up.
     Add(Vec<LaneSeed>),
+    /// Hand these lanes over as soon as nothing of them is under way.
+    Release { lanes: Vec<LaneKey>, destination: Destination },
+    /// Go on with this lane, which another worker had.
+    Take(Box<Lane>),
     /// Say where these source offsets lie on the target; one answer per question, in order.
     Translate {
         asked: Vec<(LaneKey, SourceOffset)>,
@@ -191,6 +200,7 @@ pub(crate) struct Worker {
     /// Lanes that turn when all that they read is settled.
     turning: BTreeSet<LaneId>,
     denials: denials::Denials,
+    leaving: moving::Leaving,
     is_closing: bool,
     /// The journal failed: nothing more may be sent.
     journal_error: Option<JournalError>,
@@ -214,6 +224,7 @@ impl Worker {
             unflushed_bytes: 0,
             turning: BTreeSet::new(),
             denials: denials::Denials::default(),
+            leaving: moving::Leaving::default(),
             is_closing: false,
             journal_error: None,
             journal_writes: 0,
@@ -236,11 +247,7 @@ impl Worker {
                 () = shutdown.cancelled() => break,
                 Some(done) = self.jobs.next() => self.handle(done),
                 command = commands.recv() => match command {
-                    Some(Command::Add(seeds)) => self.add(seeds),
-                    // Who asked may have gone away.
-                    Some(Command::Translate { asked, reply }) => {
-                        drop(reply.send(self.translate(&asked)));
-                    }
+                    Some(command) => self.obey(command),
                     None => break,
                 },
                 _ = flush.tick() => self.flush(),
@@ -250,7 +257,24 @@ impl Worker {
             }
             self.advance();
         }
+        // Lanes on their way to this worker get their last word too; later ones stay with who has them.
+        commands.close();
+        while let Ok(command) = commands.try_recv() {
+            if let Command::Take(lane) = command {
+                self.place(*lane);
+            }
+        }
         self.close().await
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Add(seeds) => self.add(seeds),
+            Command::Release { lanes, destination } => self.release(&lanes, &destination),
+            Command::Take(lane) => self.take_over(*lane),
+            // Who asked may have gone away.
+            Command::Translate { asked, reply } => drop(reply.send(self.translate(&asked))),
+        }
     }
 
     /// Starts everything that has become possible.
@@ -259,6 +283,7 @@ impl Worker {
             self.flush();
         }
         self.turn_lanes();
+        self.hand_over();
         self.refresh_metadata();
         self.pump_sources();
         self.pump_targets();
@@ -271,22 +296,13 @@ impl Worker {
         };
         let coalescing = self.ctx.limits.coalescing();
         for seed in seeds {
-            let id = self.lanes.len();
             let mut lane = Lane::new(seed, limits, coalescing, self.ctx.limits.map_segments_max);
             lane.set_producer_memory(self.ctx.limits.producer_memory);
             if lane.is_dirty {
                 // The process before this one may have died a moment ago.
                 lane.expect_strays(Instant::now() + self.ctx.limits.request_lifetime);
             }
-            let slot = self.packed.slot_count();
-            let slots = self.target_slots.entry(lane.target_name.clone()).or_default();
-            lane.target_slot = *slots.entry(lane.key.target_partition).or_insert(slot);
-            self.packed.make_slot(lane.target_slot);
-            self.by_source
-                .entry(lane.key.source_topic.clone())
-                .or_default()
-                .insert(lane.key.source_partition, id);
-            self.lanes.push(lane);
+            let id = self.place(lane);
             self.open_if_needed(id);
             self.note_state(id);
         }

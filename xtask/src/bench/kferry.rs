@@ -60,8 +60,14 @@ pub(super) struct Following {
 
 impl Following {
     pub(super) fn start(binary: &Path, route: Route<'_>) -> Result<Self> {
+        Self::start_with(binary, route, &[])
+    }
+
+    /// With further arguments.
+    pub(super) fn start_with(binary: &Path, route: Route<'_>, options: &[&str]) -> Result<Self> {
         let directory = TempDir::new()?;
         let (mut command, output) = command(binary, route, directory.path())?;
+        command.args(options);
         Ok(Self { process: Running::spawn(&mut command)?, output, _directory: directory })
     }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args as _, Command, FromArgMatches as _};
 use replicate::spec::{
     RateLimit, SourcePolicies, StartPosition, TaskSpec, TopicSelection, UnknownTarget,
+    WorkerThreads,
 };
 
 use super::{Connection, Kind};
@@ -100,6 +101,7 @@ fn default_settings() -> Result<TaskSettings, Failure> {
 /// What the settings ask for; whether they go together is looked at by [`TaskSpec::validate`].
 fn spec(settings: &TaskSettings) -> TaskSpec {
     let mut spec = TaskSpec::new(settings.name.clone());
+    spec.worker_threads = WorkerThreads::Own;
     spec.sync = settings.sync.into();
     spec.topics = settings.topics.clone().map_or(TopicSelection::All, TopicSelection::Regex);
     spec.start = match settings.start {

@@ -110,6 +110,16 @@ impl Routes {
         });
     }
 
+    /// Another worker has the lane now.
+    pub(crate) fn move_lane(&self, key: &LaneKey, worker: usize) {
+        let at = TopicPartition::new(key.source_topic.clone(), key.source_partition);
+        self.change(|routes| {
+            if let Some(lane) = routes.lanes.get_mut(&at).filter(|lane| lane.key == *key) {
+                lane.worker = worker;
+            }
+        });
+    }
+
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -7,8 +7,8 @@ use kafka_client::BrokerConnection;
 /// Up to here the windows are as they are for brokers nearby.
 const NEAR: Duration = Duration::from_millis(2);
 
-/// The windows grow up to this factor, which 32 ms reach.
-const FACTOR_MAX: u32 = 16;
+/// The windows grow up to this factor, which 128 ms reach; the budget bounds what becomes of it.
+const FACTOR_MAX: u32 = 64;
 
 /// By how much the windows of nearby brokers are multiplied for this one.
 pub(super) fn factor_of(connection: Option<&BrokerConnection>) -> u32 {
@@ -32,6 +32,6 @@ mod tests {
     #[test]
     fn windows_grow_with_the_distance_up_to_a_bound() {
         let of = |milliseconds| factor(Duration::from_millis(milliseconds));
-        assert_eq!((of(0), of(3), of(10), of(32), of(5000)), (1, 1, 5, 16, 16));
+        assert_eq!((of(0), of(3), of(10), of(32), of(5000)), (1, 1, 5, 16, 64));
     }
 }

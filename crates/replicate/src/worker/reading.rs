@@ -50,6 +50,8 @@ pub(super) struct SourceBroker {
     /// The windows of a broker far away open while its answers are full: what is asked for is reserved, and a broker that only
     /// waits for new records must not keep it from others.
     opened: u32,
+    /// Its lanes that had bytes to send when it was asked last.
+    crowd: usize,
     /// Lanes whose source partition it leads.
     lanes: BTreeSet<LaneId>,
 }
@@ -61,9 +63,15 @@ impl SourceBroker {
         versions.is_some_and(|versions| versions.highest(ApiKey::Fetch) >= Some(DIVERGING_VERSION))
     }
 
-    /// Bytes that one of its lanes may have read ahead.
-    fn lane_bytes_max(&self) -> usize {
-        times(LANE_BUFFER_BYTES_MAX, factor_of(self.connection.as_ref()))
+    /// Bytes that one of its lanes may have read ahead: more over a long way at either end, but not all that the others need too.
+    fn read_ahead_bytes(&self, target_factor: u32, limits: &TaskLimits) -> usize {
+        let far = times(LANE_BUFFER_BYTES_MAX, self.factor().max(target_factor));
+        let share = limits.in_flight_bytes_max / 4 * 3 / self.crowd.max(1);
+        far.min(share).max(LANE_BUFFER_BYTES_MAX)
+    }
+
+    fn factor(&self) -> u32 {
+        factor_of(self.connection.as_ref())
     }
 
     /// Bytes of one answer, and of one partition in it.
@@ -82,7 +90,7 @@ impl SourceBroker {
     fn note_answer(&mut self, bytes: usize, limits: &TaskLimits) {
         let full = usize::try_from(self.answer_bytes(limits).1).unwrap_or(usize::MAX);
         self.opened = if bytes >= full / 4 * 3 {
-            self.opened.max(1).saturating_mul(2).min(factor_of(self.connection.as_ref()))
+            self.opened.max(1).saturating_mul(2).min(self.factor())
         } else if bytes < full / 2 {
             1
         } else {
@@ -91,9 +99,8 @@ impl SourceBroker {
     }
 
     /// Its lanes whose copy is to be compared with the source before they are read on.
-    fn unsure(&self, lanes: &mut [Lane]) -> Vec<LaneId> {
+    fn unsure(&self, lanes: &mut [Lane], bytes_max: usize) -> Vec<LaneId> {
         let tells = self.tells_of_losses();
-        let bytes_max = self.lane_bytes_max();
         let is_unsure = |id: &LaneId| {
             let lane = &mut lanes[*id];
             lane.wants_data(bytes_max) && lane.needs_comparison(tells)
@@ -122,11 +129,12 @@ impl Worker {
         if self.is_closing {
             return;
         }
+        let target_factor = self.target_factor();
         let ready: Vec<i32> = self
             .sources
             .iter()
             .filter(|(_, broker)| {
-                let bytes_max = broker.lane_bytes_max();
+                let bytes_max = broker.read_ahead_bytes(target_factor, &self.ctx.limits);
                 broker.state == Reading::Ready
                     && broker.lanes.iter().any(|id| self.wants_data(*id, bytes_max))
             })
@@ -204,20 +212,23 @@ impl Worker {
 
     /// Sends the next fetch; `lease` is its share of the budget.
     pub(super) fn fetch(&mut self, id: i32, lease: Lease) {
+        let target_factor = self.target_factor();
         let Some(broker) = self.sources.get_mut(&id) else { return };
         broker.state = Reading::Ready;
         let Some(connection) = broker.connection.clone() else { return };
-        for unsure in broker.unsure(&mut self.lanes) {
+        let lane_bytes_max = broker.read_ahead_bytes(target_factor, &self.ctx.limits);
+        for unsure in broker.unsure(&mut self.lanes, lane_bytes_max) {
             self.ask_bounds(unsure, Sign::Unsure(-1));
         }
         let limits = &self.ctx.limits;
         let Some(broker) = self.sources.get_mut(&id) else { return };
-        let lane_bytes_max = broker.lane_bytes_max();
         let (bytes_max, partition_bytes_max) = broker.answer_bytes(limits);
         let mut wanted = Vec::new();
         let mut lacks_room = false;
+        broker.crowd = 0;
         for id in &broker.lanes {
             let lane = &mut self.lanes[*id];
+            broker.crowd += usize::from(lane.buffered_bytes() > 0);
             if self.denials.rests(*id, End::Source) {
                 continue;
             }

@@ -61,6 +61,12 @@ pub(super) struct Ended {
 }
 
 impl Worker {
+    /// By how much the windows grow for the target broker that is farthest away.
+    pub(super) fn target_factor(&self) -> u32 {
+        let connections = self.targets.values().map(|broker| broker.connection.as_ref());
+        connections.map(factor_of).max().unwrap_or(1)
+    }
+
     /// Puts a lane that can send into the queue of its target broker.
     pub(super) fn enqueue(&mut self, id: LaneId) {
         let lane = &mut self.lanes[id];

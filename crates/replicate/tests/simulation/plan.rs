@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kafka_client::ClientLimits;
 use kafka_sim::{Cluster, ClusterConfig, Release};
-use replicate::spec::{StartPosition, SyncMode, TaskSpec};
+use replicate::spec::{StartPosition, SyncMode, TaskSpec, WorkerThreads};
 
 /// The time both clusters show in the beginning, ms since 1970.
 pub(crate) const START_MS: i64 = 1_700_000_000_000;
@@ -96,7 +96,8 @@ impl Plan {
         spec.start =
             if random.u8(0..4) == 0 { StartPosition::Latest } else { StartPosition::Earliest };
         spec.once = random.u8(0..8) == 0;
-        spec.limits.concurrency_max = random.usize(1..=2);
+        spec.limits.concurrency_max = random.usize(1..=3);
+        spec.worker_threads = WorkerThreads::Shuffled;
         spec.limits.discovery_interval = Duration::from_secs(2);
         spec.limits.metadata_interval = Duration::from_secs(7);
         spec.limits.fetch_partition_bytes_max = *pick(random, &[200, 700, 3_000, 1 << 20]);

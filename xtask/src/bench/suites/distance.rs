@@ -15,6 +15,9 @@ use std::time::Duration;
 const ROUND_TRIPS_MS: [u64; 4] = [0, 10, 50, 100];
 const GOAL_MS: u64 = 100;
 
+/// What is under way is at most the buffer, and what passes in a round trip at most what is under way.
+const LARGE_BUFFER: [&str; 2] = ["--buffer", "512MB"];
+
 /// Where the long way is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Far {
@@ -44,31 +47,39 @@ pub(in crate::bench) fn run(bench: &Bench) -> Result<Suite> {
             let way =
                 Way { delay: Duration::from_micros(milliseconds * 500), bytes_per_second: None };
             let name = format!("{milliseconds} ms to the {}", far.name());
-            let (mut relays, mut copies) = (Vec::new(), Vec::new());
+            let (mut relays, mut copies, mut large) = (Vec::new(), Vec::new(), Vec::new());
             for round in 0..bench.rounds {
                 let relay = relay_rate(bench.bytes, way, far)?;
-                let copy = copy_rate(bench, way, far).with_context(|| name.clone())?;
+                let copy = copy_rate(bench, way, far, &[]).with_context(|| name.clone())?;
+                let wide =
+                    copy_rate(bench, way, far, &LARGE_BUFFER).with_context(|| name.clone())?;
                 line(format_args!(
-                    "round {}: {name}: kferry {copy:.0} MB/s, relay {relay:.0}",
-                    round + 1
+                    "round {}: {name}: kferry {copy:.0} MB/s, {wide:.0} with {}, relay {relay:.0}",
+                    round + 1,
+                    LARGE_BUFFER.join(" "),
                 ));
                 relays.push(relay);
                 copies.push(copy);
+                large.push(wide);
             }
-            let share = Spread::ratio(&copies, &relays);
+            let share = Spread::ratio(&large, &relays);
             if milliseconds == GOAL_MS {
-                let what = format!("{name}: rate against the relay");
+                let what = format!("{name}: rate with a large buffer against the relay");
                 suite.goals.push(Goal::new(what, share.median, Bound::AtLeast(0.8), "x"));
             }
-            rows.push(Row { name, values: vec![Spread::of(copies), Spread::of(relays), share] });
+            rows.push(Row {
+                name,
+                values: vec![Spread::of(copies), Spread::of(large), Spread::of(relays), share],
+            });
         }
     }
     let columns = vec![
         Column { name: "kferry MB/s", digits: 0 },
+        Column { name: "with --buffer 512MB", digits: 0 },
         Column { name: "relay MB/s", digits: 0 },
-        Column { name: "x relay", digits: 2 },
+        Column { name: "large buffer x relay", digits: 2 },
     ];
-    suite.tables.push(Table { title: "round trip".to_owned(), columns, rows, plot: Some(2) });
+    suite.tables.push(Table { title: "round trip".to_owned(), columns, rows, plot: Some(3) });
     Ok(suite)
 }
 
@@ -89,7 +100,7 @@ fn relay_rate(bytes: u64, way: Way, far: Far) -> Result<f64> {
     Ok(megabytes(bytes) / seconds)
 }
 
-fn copy_rate(bench: &Bench, way: Way, far: Far) -> Result<f64> {
+fn copy_rate(bench: &Bench, way: Way, far: Far, options: &[&str]) -> Result<f64> {
     let proxy = Proxy::start(way)?;
     let advertised = proxy.address().to_string();
     let fill = Fill { partitions: 1, bytes: bench.bytes, batch_bytes: 256 << 10, codec: "none" };
@@ -106,8 +117,8 @@ fn copy_rate(bench: &Bench, way: Way, far: Far) -> Result<f64> {
     let end = if far == Far::Source { &mut from } else { &mut to };
     proxy.forward_to(end)?;
     *end = &advertised;
-    let mut sync =
-        Following::start(&bench.binary, Route { source: from, target: to, topics: "bench" })?;
+    let route = Route { source: from, target: to, topics: "bench" };
+    let mut sync = Following::start_with(&bench.binary, route, options)?;
     let copied = sync.until_copied(&source.address, &target.address, &["bench"], 1)?;
     Ok(megabytes(bench.bytes) / (copied.last - copied.first).as_secs_f64())
 }

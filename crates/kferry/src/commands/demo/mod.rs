@@ -17,7 +17,7 @@ use kafka_sim::{Cluster, ClusterConfig, ListeningCluster};
 use replicate::{
     journal::RedbJournal,
     progress::Progress,
-    spec::{TaskName, TaskSpec},
+    spec::{TaskName, TaskSpec, WorkerThreads},
 };
 use serde_json::json;
 use tokio::{sync::watch, task::JoinSet, time};
@@ -160,6 +160,7 @@ impl Syncing {
         let name: TaskName =
             "demo".parse().map_err(|error| Failure::failed("task name").because(&error))?;
         let mut spec = TaskSpec::new(name);
+        spec.worker_threads = WorkerThreads::Own;
         spec.limits.discovery_interval = Duration::from_secs(2);
         let journal = RedbJournal::open(state.path().join("task.redb"))
             .map_err(|error| Failure::failed("state").because(&error))?;
