@@ -4,6 +4,7 @@ mod crash;
 mod groups;
 mod lost;
 mod pair;
+mod plan;
 mod refused;
 mod releases;
 mod running;

@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod inspect;
 mod offsets;
+mod plan;
 mod sandbox;
 mod schema;
 mod sync;
@@ -20,6 +21,7 @@ pub(crate) use self::{
     demo::DemoArgs,
     inspect::InspectArgs,
     offsets::{FromArg, OffsetsArgs},
+    plan::{DiffArgs, PlanArgs},
     sandbox::{Fill, SandboxArgs},
     schema::{SchemaArgs, SchemaOf},
     sync::SyncArgs,
@@ -31,10 +33,11 @@ const TOP_EXAMPLES: &str = "\
 Examples:
   kferry demo                                            see it work; needs nothing installed
   kferry check broker1:9092                              can we use this cluster, and if not, why not
+  kferry plan --source old:9092 --target new:9092        what would be done, and what is in the way
   kferry sync --source old:9092 --target new:9092        copy everything and keep copying
   kferry sync --source a.yaml --target b.yaml --once     copy up to the present end, then stop
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 plan or diff found something.";
 
 /// Copies Kafka clusters to Kafka clusters.
 #[derive(Debug, Parser)]
@@ -53,6 +56,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Copy topics from one cluster to another, and keep them in step
     Sync(Box<SyncArgs>),
+    /// What a sync would do, and what is in its way; changes nothing
+    Plan(Box<PlanArgs>),
+    /// Where the topics of source and target differ now
+    Diff(Box<DiffArgs>),
     /// Validate a connection: each step, each broker, each permission
     Check(CheckArgs),
     /// Show it at work: two clusters in this process, live writers, a running sync

@@ -11,6 +11,8 @@ pub(crate) const EXIT_DONE: u8 = 0;
 pub(crate) const EXIT_FAILED: u8 = 1;
 /// It was not asked correctly: arguments or a configuration file.
 pub(crate) const EXIT_USAGE: u8 = 2;
+/// It worked, and found what it was to look for: something in the way of a plan, a difference.
+pub(crate) const EXIT_FOUND: u8 = 3;
 
 /// An error report and the exit code that goes with it.
 #[derive(Debug)]
@@ -36,6 +38,11 @@ impl Failure {
     /// A failure that the command's own output has already told.
     pub(crate) fn told() -> Self {
         Self { shown: true, ..Self::failed("") }
+    }
+
+    /// A command has looked, and its own output has told what it found.
+    pub(crate) fn found() -> Self {
+        Self { exit: EXIT_FOUND, ..Self::told() }
     }
 
     /// Adds an error and all its causes to the message.

@@ -27,6 +27,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let format = match &cli.command {
         Command::Sync(args) => args.output,
+        Command::Plan(args) => args.output,
+        Command::Diff(args) => args.output,
         Command::Check(args) => args.output,
         Command::Demo(args) => args.output,
         Command::Inspect(args) => args.output,
@@ -53,6 +55,8 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Sync(args) => commands::sync::run(*args, output).await,
+            Command::Plan(args) => commands::plan::run(*args, output).await,
+            Command::Diff(args) => commands::diff::run(*args, output).await,
             Command::Check(args) => commands::check::run(args, output).await,
             Command::Demo(args) => commands::demo::run(args, output).await,
             Command::Inspect(args) => commands::inspect::run(args, output).await,

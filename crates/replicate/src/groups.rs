@@ -28,6 +28,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use routes::{Routes, TopicRoute};
+pub(crate) use structure::missing_groups;
 
 use self::routes::Snapshot;
 use self::state::{Committed, Group};
@@ -233,14 +234,8 @@ impl GroupSync {
 
     /// The ids of all groups of the source that can have offsets.
     async fn list_source(&self) -> Result<BTreeSet<String>, LookError> {
-        let listed = self.source.list_groups().await;
-        let listed = listed.map_err(|error| LookError::Client(Role::Source, error))?;
-        let has_offsets = |group_type: Option<&str>| group_type != Some("share");
-        Ok(listed
-            .into_iter()
-            .filter(|group| has_offsets(group.group_type.as_deref()) && !group.group_id.is_empty())
-            .map(|group| group.group_id)
-            .collect())
+        let listed = structure::list_with_offsets(&self.source).await;
+        listed.map_err(|error| LookError::Client(Role::Source, error))
     }
 
     /// Reads what the source's groups have committed on topics in scope.

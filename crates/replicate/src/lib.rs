@@ -11,9 +11,11 @@ pub mod offsets;
 pub mod spec;
 
 pub mod budget;
+pub mod drift;
 mod groups;
 mod lane;
 mod pace;
+pub mod plan;
 pub mod progress;
 mod recover;
 mod tail_fetch;

@@ -5,12 +5,14 @@
 //! that cannot be brought over is told by an event and left out; the others go on. The structure of consumer
 //! groups, which metadata sync also makes known on the target, has its place beside `schedule`.
 
-mod create;
-mod describe;
+pub(crate) mod create;
+pub(crate) mod describe;
 mod names;
-mod plan;
+pub(crate) mod pairs;
+pub(crate) mod plan;
 mod schedule;
-mod tell;
+pub(crate) mod survey;
+pub(crate) mod tell;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,12 +21,13 @@ use std::time::Duration;
 
 use forward::TargetTraits;
 use kafka_client::{Client, ClusterMetadata, TopicMetadata, TopicQuery};
-use kafka_wire::{ErrorCode, Retry, Uuid};
+use kafka_wire::{ErrorCode, Uuid};
 use tokio::time::Instant;
 
-use self::create::Creator;
+use self::create::{Creator, Made, Mode};
 use self::describe::{Described, describe};
-use self::plan::{Growth, Step, TargetCluster, partition_count, plan};
+use self::plan::{Growth, Step, partition_count};
+use self::survey::{Wanted, scope, survey};
 use self::tell::Teller;
 use crate::event::{EventSink, SkipReason};
 use crate::journal::{Journal, JournalWrite, TopicRecord};
@@ -33,7 +36,7 @@ use crate::task::{Role, TaskError};
 use crate::topic_config::{TopicConfig, fidelity};
 
 /// The journal's note that the topics of the task's beginning are recorded.
-const BEGUN: &str = "topics_begun";
+pub(crate) const BEGUN: &str = "topics_begun";
 
 /// Looks in a row that must miss a topic before it counts as deleted: a broker that has just started may not know
 /// all topics yet.
@@ -42,9 +45,6 @@ const MISSING_LOOKS: u32 = 2;
 /// First and longest pause between two looks whether new partitions have leaders.
 const READY_PAUSE: Duration = Duration::from_millis(20);
 const READY_PAUSE_MAX: Duration = Duration::from_millis(500);
-
-/// A source topic and its name on the target.
-type Wanted = (TopicMetadata, String);
 
 /// A topic that is ready to be copied.
 #[derive(Clone, Debug)]
@@ -224,23 +224,14 @@ impl TopicSync {
             .iter()
             .map(|(source, record)| (source.clone(), record.target_topic.clone()))
             .collect();
-        let names =
-            names::choose(source.topics.values().map(AsRef::as_ref), &self.spec.topics, &known);
-        for (topic, other) in names.collided {
-            let target_name = names::target_name(&topic).to_owned();
-            self.skip(&topic, &target_name, SkipReason::NameCollision { other });
-        }
-        let mut wanted = Vec::new();
-        for (name, target_name) in names.chosen {
-            let Some(topic) = source.topics.get(&name) else { continue };
-            if topic.error.is_ok() && !topic.partitions.is_empty() {
-                wanted.push((TopicMetadata::clone(topic), target_name));
-            } else if topic.error.retry() == Retry::Never && !self.synced.contains_key(&name) {
-                let cause = topic.error.to_string();
-                self.skip(&name, &target_name, SkipReason::SourceUnreadable { cause });
+        let scope = scope(source, &self.spec, &known);
+        for (topic, target_name, reason) in scope.refused {
+            let is_unreadable = matches!(reason, SkipReason::SourceUnreadable { .. });
+            if !is_unreadable || !self.synced.contains_key(&topic) {
+                self.skip(&topic, &target_name, reason);
             }
         }
-        wanted
+        scope.wanted
     }
 
     /// Makes topics that are met for the first time durable before anything is done about them.
@@ -304,32 +295,19 @@ impl TopicSync {
         for (topic, _) in &wanted {
             self.skipped.remove(&topic.name);
         }
-        let target_names = wanted.iter().map(|(_, name)| name.clone()).collect();
-        let found = self.target.refresh_metadata(TopicQuery::Named(target_names)).await;
-        let found = found.map_err(TaskError::client(Role::Target))?;
-        let cluster = TargetCluster::ask(&self.target, &found).await;
-        let source_names = wanted.iter().map(|(topic, _)| topic.name.clone()).collect();
-        let described =
-            describe(&self.source, source_names).await.map_err(TaskError::client(Role::Source))?;
-        let configs = self.readable(described);
-        let unknown = TopicConfig::default();
+        let survey = survey(&self.spec, &self.source, &self.target, wanted).await?;
+        let configs = self.readable(survey.configs);
+        let mut wanted = Vec::new();
         let mut creations = Vec::new();
         let mut growths = Vec::new();
-        for (topic, target_name) in &wanted {
-            let config = configs.get(&topic.name).unwrap_or(&unknown);
-            match plan(
-                topic,
-                config,
-                target_name,
-                found.topics.get(target_name).map(AsRef::as_ref),
-                &cluster,
-                &self.spec,
-            ) {
+        for ((topic, target_name), step) in survey.steps {
+            match step {
                 Step::Keep => {}
                 Step::Create(creation) => creations.push(*creation),
                 Step::Grow(growth) => growths.push(growth),
-                Step::Refuse(reason) => self.skip(&topic.name, target_name, reason),
+                Step::Refuse(reason) => self.skip(&topic.name, &target_name, reason),
             }
+            wanted.push((topic, target_name));
         }
         let mut made: BTreeMap<_, _> = creations
             .iter()
@@ -337,7 +315,11 @@ impl TopicSync {
             .chain(growths.iter().map(|growth| (growth.target_name.clone(), growth.to)))
             .collect();
         let patience = self.spec.limits.topic_ready_timeout;
-        for refused in self.creator.create(&self.target, creations, patience, &self.tell).await {
+        let tell = self.tell.clone();
+        let told = move |made: &Made| tell.made(made);
+        let created =
+            self.creator.create(&self.target, creations, patience, Mode::Apply, &told).await;
+        for refused in created.refused {
             self.skip(&refused.topic, &refused.target_name, refused.reason);
         }
         for target_name in self.grow(growths).await {

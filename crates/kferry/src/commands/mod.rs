@@ -2,8 +2,10 @@
 
 pub(crate) mod check;
 pub(crate) mod demo;
+pub(crate) mod diff;
 pub(crate) mod inspect;
 pub(crate) mod offsets;
+pub(crate) mod plan;
 pub(crate) mod reader;
 pub(crate) mod sandbox;
 pub(crate) mod schema;

@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod inspect;
 mod offsets;
+mod plan;
 mod support;
 mod sync;
 mod task_file;

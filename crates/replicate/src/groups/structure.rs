@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt as _};
-use kafka_client::{ClientError, OffsetToCommit};
+use kafka_client::{Client, ClientError, OffsetToCommit, TopicPartition};
 use kafka_wire::ErrorCode;
 
 use super::{GroupSync, LookError};
@@ -15,32 +15,71 @@ use crate::task::Role;
 /// Commits under way at a time.
 const CONCURRENCY: usize = 16;
 
+/// Groups of the source, compared with those of the target.
+#[derive(Debug, Default)]
+pub(crate) struct MissingGroups {
+    /// Those that the target lacks, with the target partitions on which they have offsets.
+    pub(crate) wanted: BTreeMap<String, BTreeSet<TopicPartition>>,
+    /// Those that the target has.
+    pub(crate) existing: BTreeSet<String>,
+    /// Those whose offsets cannot be read, and why.
+    pub(crate) refused: Vec<(String, String)>,
+}
+
+/// Which groups the target lacks that have offsets on partitions in scope: `target_of` tells where those go.
+///
+/// # Errors
+/// What a cluster answers, and which one.
+pub(crate) async fn missing_groups(
+    source: &Client,
+    target: &Client,
+    target_of: impl Fn(&TopicPartition) -> Option<TopicPartition>,
+) -> Result<MissingGroups, (Role, ClientError)> {
+    let failed = |role: Role| move |error: ClientError| (role, error);
+    let mut groups = MissingGroups::default();
+    let listed = list_with_offsets(source).await.map_err(failed(Role::Source))?;
+    if listed.is_empty() {
+        return Ok(groups);
+    }
+    let existing = target.list_groups().await.map_err(failed(Role::Target))?;
+    let existing: BTreeSet<_> = existing.into_iter().map(|group| group.group_id).collect();
+    let missing: Vec<_> = listed.difference(&existing).cloned().collect();
+    groups.existing = listed.intersection(&existing).cloned().collect();
+    let answers = source.offset_fetch_groups(missing, true).await.map_err(failed(Role::Source))?;
+    for (name, answer) in answers {
+        match answer {
+            Ok(offsets) => {
+                let at: BTreeSet<_> = offsets.keys().filter_map(&target_of).collect();
+                if !at.is_empty() {
+                    groups.wanted.insert(name, at);
+                }
+            }
+            Err(error) => groups.refused.push((name, error.to_string())),
+        }
+    }
+    Ok(groups)
+}
+
+/// The ids of all groups that can have offsets.
+pub(super) async fn list_with_offsets(source: &Client) -> Result<BTreeSet<String>, ClientError> {
+    let listed = source.list_groups().await?;
+    let has_offsets = |group_type: Option<&str>| group_type != Some("share");
+    Ok(listed
+        .into_iter()
+        .filter(|group| has_offsets(group.group_type.as_deref()) && !group.group_id.is_empty())
+        .map(|group| group.group_id)
+        .collect())
+}
+
 impl GroupSync {
     /// One comparison of the groups of both clusters.
     pub(super) async fn make_structure(&mut self) -> Result<(), LookError> {
-        let failed = |role: Role| move |error: ClientError| LookError::Client(role, error);
-        let listed = self.list_source().await?;
-        if listed.is_empty() {
-            return Ok(());
-        }
-        let existing = self.target.list_groups().await.map_err(failed(Role::Target))?;
-        let existing: BTreeSet<_> = existing.into_iter().map(|group| group.group_id).collect();
-        let missing: Vec<_> = listed.difference(&existing).cloned().collect();
-        let answers =
-            self.source.offset_fetch_groups(missing, true).await.map_err(failed(Role::Source))?;
         let routes = self.routes.snapshot();
-        let mut wanted = BTreeMap::new();
-        for (name, answer) in answers {
-            match answer {
-                Ok(offsets) => {
-                    let at: BTreeSet<_> =
-                        offsets.keys().filter_map(|at| routes.target_of(at)).collect();
-                    if !at.is_empty() {
-                        wanted.insert(name, at);
-                    }
-                }
-                Err(error) => self.tell.refused(&name, None, error.to_string()),
-            }
+        let missing = missing_groups(&self.source, &self.target, |at| routes.target_of(at)).await;
+        let MissingGroups { wanted, refused, .. } =
+            missing.map_err(|(role, error)| LookError::Client(role, error))?;
+        for (name, cause) in refused {
+            self.tell.refused(&name, None, cause);
         }
         if !self.spec.group_auto_create {
             let names = wanted.into_keys().collect();

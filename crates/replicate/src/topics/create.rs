@@ -1,4 +1,4 @@
-//! Creates topics on the target, whatever it thinks of their configuration.
+//! Creates topics on the target, whatever it thinks of their configuration; or asks it what it thinks, and creates nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,8 +8,7 @@ use kafka_wire::{ErrorCode, Retry};
 use tokio::time::Instant;
 
 use super::plan::Creation;
-use super::tell::Teller;
-use crate::event::{ConfigSkipReason, SkipReason};
+use crate::event::SkipReason;
 
 /// Topics in one CreateTopics request.
 const CREATE_TOPICS_MAX: usize = 50;
@@ -21,16 +20,49 @@ const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(3);
 
+/// Whether topics are created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// They are.
+    Apply,
+    /// The target says what it would do (`validate_only`).
+    Rehearse,
+}
+
+/// Is shown each topic that was made.
+pub(crate) type OnMade<'a> = &'a (dyn Fn(&Made) + Sync);
+
+/// What became of the creations.
+#[derive(Debug, Default)]
+pub(crate) struct Created {
+    /// Topics that are there now, or would be.
+    pub(crate) made: Vec<Made>,
+    /// Topics that cannot be created.
+    pub(crate) refused: Vec<Refused>,
+}
+
+/// A topic that was created.
+#[derive(Debug)]
+pub(crate) struct Made {
+    /// As it was asked for in the end; its settings are those that it has.
+    pub(crate) creation: Creation,
+    /// Settings that the target refuses, and why.
+    pub(crate) refused: Vec<((String, String), String)>,
+    /// It was there by now, with settings of its own.
+    pub(crate) existed: bool,
+}
+
 /// A topic that could not be created.
-pub(super) struct Refused {
-    pub(super) topic: String,
-    pub(super) target_name: String,
-    pub(super) reason: SkipReason,
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) topic: String,
+    pub(crate) target_name: String,
+    pub(crate) reason: SkipReason,
 }
 
 /// Creates topics, and remembers which settings the target does not take.
 #[derive(Debug, Default)]
-pub(super) struct Creator {
+pub(crate) struct Creator {
     /// Key and value to the target's answer.
     refused: BTreeMap<(String, String), String>,
 }
@@ -52,15 +84,16 @@ enum Outcome {
 }
 
 impl Creator {
-    /// Creates the topics; tells of those that were. Returns those that cannot be.
-    pub(super) async fn create(
+    /// Creates the topics, or asks what would come of it. `told` is shown each as soon as it is there.
+    pub(crate) async fn create(
         &mut self,
         target: &Client,
         creations: Vec<Creation>,
         patience: Duration,
-        tell: &Teller,
-    ) -> Vec<Refused> {
-        let mut refused = Vec::new();
+        mode: Mode,
+        told: OnMade<'_>,
+    ) -> Created {
+        let mut created = Created::default();
         let mut creations = creations.into_iter().peekable();
         while creations.peek().is_some() {
             let portion = creations
@@ -68,9 +101,9 @@ impl Creator {
                 .take(CREATE_TOPICS_MAX)
                 .map(|creation| self.prepare(creation))
                 .collect();
-            refused.extend(self.create_portion(target, portion, patience, tell).await);
+            self.create_portion(target, portion, (patience, mode), told, &mut created).await;
         }
-        refused
+        created
     }
 
     /// Leaves out what the target has refused before.
@@ -85,32 +118,34 @@ impl Creator {
         &mut self,
         target: &Client,
         mut pending: Vec<Pending>,
-        patience: Duration,
-        tell: &Teller,
-    ) -> Vec<Refused> {
+        (patience, mode): (Duration, Mode),
+        told: OnMade<'_>,
+        created: &mut Created,
+    ) {
         let deadline = Instant::now() + patience;
         let mut pause = PAUSE;
-        let mut refused = Vec::new();
         loop {
             let asked: Vec<NewTopic> =
                 pending.iter().map(|pending| pending.creation.new.clone()).collect();
-            let answer = target.create_topics(asked, false, CREATE_TIMEOUT).await;
+            let answer = target.create_topics(asked, mode == Mode::Rehearse, CREATE_TIMEOUT).await;
             let is_late = Instant::now() + pause > deadline;
             let mut again = Vec::new();
             for mut topic in pending {
-                match outcome(&answer, &mut topic) {
-                    Outcome::Created => {
-                        tell.created(&topic.creation);
-                        self.set_aside(target, topic, tell).await;
+                let outcome = outcome(&answer, &mut topic);
+                match outcome {
+                    Outcome::Created | Outcome::Exists => {
+                        let existed = matches!(outcome, Outcome::Exists);
+                        let made = self.set_aside(target, topic, mode, existed).await;
+                        told(&made);
+                        created.made.push(made);
                     }
-                    Outcome::Exists => self.set_aside(target, topic, tell).await,
                     Outcome::Again if !is_late => again.push(topic),
-                    Outcome::Again => refused.push(refuse(topic, last_cause(&answer))),
-                    Outcome::Refused(cause) => refused.push(refuse(topic, cause)),
+                    Outcome::Again => created.refused.push(refuse(topic, last_cause(&answer))),
+                    Outcome::Refused(cause) => created.refused.push(refuse(topic, cause)),
                 }
             }
             if again.is_empty() {
-                return refused;
+                return;
             }
             pending = again;
             tokio::time::sleep(pause).await;
@@ -118,35 +153,63 @@ impl Creator {
         }
     }
 
-    /// Gives a topic that now stands the settings that were put aside, one by one; tells which ones the target refuses.
-    async fn set_aside(&mut self, target: &Client, topic: Pending, tell: &Teller) {
-        let name = &topic.creation.new.name;
-        for (key, value) in topic.aside {
-            let entry = (key, value);
-            let cause = match self.refused.get(&entry) {
-                Some(cause) => cause.clone(),
-                None => match set(target, name, &entry).await {
-                    Ok(()) => continue,
-                    Err(cause) => cause,
-                },
+    /// Gives a topic that now stands the settings that were put aside, one by one.
+    async fn set_aside(
+        &mut self,
+        target: &Client,
+        topic: Pending,
+        mode: Mode,
+        existed: bool,
+    ) -> Made {
+        let Pending { mut creation, aside } = topic;
+        let mut refused = Vec::new();
+        for entry in aside {
+            let result = match self.refused.get(&entry) {
+                Some(cause) => Err(cause.clone()),
+                None if mode == Mode::Rehearse && !existed => {
+                    would_set(target, &creation.new, &entry).await
+                }
+                None => set(target, &creation.new.name, &entry, mode).await,
             };
-            let reason = ConfigSkipReason::Refused { cause: cause.clone() };
-            tell.config_skipped(
-                &topic.creation.topic,
-                name,
-                &entry.0,
-                Some(entry.1.clone()),
-                reason,
-            );
-            self.refused.insert(entry, cause);
+            match result {
+                Ok(()) => creation.new.configs.push(entry),
+                Err(cause) => {
+                    self.refused.insert(entry.clone(), cause.clone());
+                    refused.push((entry, cause));
+                }
+            }
         }
+        creation.new.configs.sort();
+        Made { creation, refused, existed }
     }
 }
 
-async fn set(target: &Client, topic: &str, (key, value): &(String, String)) -> Result<(), String> {
+async fn set(
+    target: &Client,
+    topic: &str,
+    (key, value): &(String, String),
+    mode: Mode,
+) -> Result<(), String> {
     let changes = vec![(topic.to_owned(), vec![ConfigChange::set(key.clone(), value.clone())])];
-    match target.alter_topic_configs(changes, false).await {
+    match target.alter_topic_configs(changes, mode == Mode::Rehearse).await {
         Ok(mut answers) => match answers.remove(topic) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Err("the target did not answer for it".to_owned()),
+        },
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Whether a topic that does not stand yet could have this setting.
+async fn would_set(
+    target: &Client,
+    topic: &NewTopic,
+    entry: &(String, String),
+) -> Result<(), String> {
+    let asked = NewTopic { configs: vec![entry.clone()], ..topic.clone() };
+    match target.create_topics(vec![asked], true, CREATE_TIMEOUT).await {
+        Ok(mut answers) => match answers.remove(&topic.name) {
             Some(Ok(())) => Ok(()),
             Some(Err(error)) => Err(error.to_string()),
             None => Err("the target did not answer for it".to_owned()),

@@ -10,10 +10,10 @@ use crate::topic_config::TopicConfig;
 const DESCRIBE_TOPICS_MAX: usize = 200;
 
 /// Configurations by topic, or why one cannot be read.
-pub(super) type Described = BTreeMap<String, Result<TopicConfig, TopicError>>;
+pub(crate) type Described = BTreeMap<String, Result<TopicConfig, TopicError>>;
 
 /// The configurations of `topics`.
-pub(super) async fn describe(
+pub(crate) async fn describe(
     client: &Client,
     topics: Vec<String>,
 ) -> Result<Described, ClientError> {

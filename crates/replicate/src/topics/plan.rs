@@ -12,12 +12,12 @@ use crate::topic_config::{self, Skipped, TargetDefaults, TopicConfig};
 const REPLICATION_DEFAULT_VERSION: i16 = 4;
 
 /// The number of partitions that a cluster shows.
-pub(super) fn partition_count(topic: &TopicMetadata) -> i32 {
+pub(crate) fn partition_count(topic: &TopicMetadata) -> i32 {
     i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX)
 }
 
 /// The number of replicas: that of the partition with most, since a reassignment may be under way.
-pub(super) fn replica_count(topic: &TopicMetadata) -> i16 {
+pub(crate) fn replica_count(topic: &TopicMetadata) -> i16 {
     let count =
         topic.partitions.iter().map(|partition| partition.replicas.len()).max().unwrap_or(0);
     i16::try_from(count).unwrap_or(i16::MAX)
@@ -25,18 +25,18 @@ pub(super) fn replica_count(topic: &TopicMetadata) -> i16 {
 
 /// What matters about the target cluster when topics are created there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct TargetCluster {
+pub(crate) struct TargetCluster {
     /// Its brokers.
-    pub(super) brokers: usize,
+    pub(crate) brokers: usize,
     /// Whether it takes −1 for its default replication.
-    pub(super) takes_default: bool,
+    pub(crate) takes_default: bool,
     /// Its brokers' configuration.
-    pub(super) defaults: TargetDefaults,
+    pub(crate) defaults: TargetDefaults,
 }
 
 impl TargetCluster {
     /// Asks the cluster. What it does not tell counts as unknown: creation works without.
-    pub(super) async fn ask(client: &Client, found: &ClusterMetadata) -> Self {
+    pub(crate) async fn ask(client: &Client, found: &ClusterMetadata) -> Self {
         let mut cluster = Self { brokers: found.brokers.len(), ..Self::default() };
         let Ok(broker) = client.any_broker().await else { return cluster };
         let versions = broker.versions();
@@ -70,42 +70,42 @@ impl TargetCluster {
 
 /// A topic to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Creation {
+pub(crate) struct Creation {
     /// Its name on the source.
-    pub(super) topic: String,
+    pub(crate) topic: String,
     /// What the target is asked for.
-    pub(super) new: NewTopic,
+    pub(crate) new: NewTopic,
     /// Keys that are not as the source has them.
-    pub(super) skipped: Vec<Skipped>,
+    pub(crate) skipped: Vec<Skipped>,
     /// Replicas on the source.
-    pub(super) source_replicas: i16,
+    pub(crate) source_replicas: i16,
     /// Brokers of the target.
-    pub(super) target_brokers: usize,
+    pub(crate) target_brokers: usize,
 }
 
 impl Creation {
     /// Whether the topic gets another number of replicas than the source has.
-    pub(super) fn is_reduced(&self) -> bool {
+    pub(crate) fn is_reduced(&self) -> bool {
         self.new.replication_factor != self.source_replicas
     }
 }
 
 /// A topic that has fewer partitions than the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Growth {
+pub(crate) struct Growth {
     /// Its name on the source.
-    pub(super) topic: String,
+    pub(crate) topic: String,
     /// Its name on the target.
-    pub(super) target_name: String,
+    pub(crate) target_name: String,
     /// Partitions on the target.
-    pub(super) from: i32,
+    pub(crate) from: i32,
     /// Partitions on the source.
-    pub(super) to: i32,
+    pub(crate) to: i32,
 }
 
 /// What must be done for one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// It is there, with at least the partitions of the source.
     Keep,
     /// It is absent.
@@ -117,7 +117,7 @@ pub(super) enum Step {
 }
 
 /// What must be done for the topic `source`, which the target shows as `found`.
-pub(super) fn plan(
+pub(crate) fn plan(
     source: &TopicMetadata,
     config: &TopicConfig,
     target_name: &str,

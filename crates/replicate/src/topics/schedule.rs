@@ -1,14 +1,12 @@
 //! The regular comparison of configurations: unlimited retention follows, everything else is reported.
 
-use kafka_client::{ClusterMetadata, ConfigChange, TopicQuery};
+use kafka_client::{ClusterMetadata, ConfigChange};
 
+use super::TopicSync;
+use super::pairs::{PAIRS_MAX, Pairs};
 use super::plan::replica_count;
-use super::{TopicSync, describe};
-use crate::task::{Role, TaskError};
+use crate::task::TaskError;
 use crate::topic_config::{Difference, TopicConfig, compare};
-
-/// Topics compared at a time: bounds what is held of their configurations.
-const COMPARE_TOPICS_MAX: usize = 200;
 
 impl TopicSync {
     /// Compares the configurations of all topics that travel.
@@ -18,27 +16,16 @@ impl TopicSync {
             .iter()
             .map(|(name, synced)| (name.clone(), synced.target_name.clone()))
             .collect();
-        for portion in topics.chunks(COMPARE_TOPICS_MAX) {
+        for portion in topics.chunks(PAIRS_MAX) {
             self.compare_portion(portion).await?;
         }
         Ok(())
     }
 
     async fn compare_portion(&mut self, topics: &[(String, String)]) -> Result<(), TaskError> {
-        let source_names = topics.iter().map(|(name, _)| name.clone()).collect();
-        let target_names: Vec<_> = topics.iter().map(|(_, name)| name.clone()).collect();
-        let described =
-            describe(&self.source, source_names).await.map_err(TaskError::client(Role::Source))?;
-        let sources = self.readable(described);
-        let described = describe(&self.target, target_names.clone())
-            .await
-            .map_err(TaskError::client(Role::Target))?;
-        let targets = self.readable(described);
-        let found = self
-            .target
-            .metadata(TopicQuery::Named(target_names))
-            .await
-            .map_err(TaskError::client(Role::Target))?;
+        let Pairs { sources, targets, found } =
+            Pairs::ask(&self.source, &self.target, topics).await?;
+        let (sources, targets) = (self.readable(sources), self.readable(targets));
         for (name, target_name) in topics {
             if let (Some(source), Some(target)) = (sources.get(name), targets.get(target_name)) {
                 self.compare_topic(name, target_name, source, target, &found).await;

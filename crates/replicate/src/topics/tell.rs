@@ -4,17 +4,18 @@ use crate::event::{ConfigSkipReason, Event, EventSink, FidelityCause, SkipReason
 use crate::spec::TaskName;
 use crate::topic_config::Difference;
 
+use super::create::Made;
 use super::plan::{Creation, Growth};
 
 /// Tells what happened to topics of one task.
 #[derive(Clone)]
-pub(super) struct Teller {
+pub(crate) struct Teller {
     task: TaskName,
     sink: EventSink,
 }
 
 impl Teller {
-    pub(super) fn new(task: TaskName, sink: EventSink) -> Self {
+    pub(crate) fn new(task: TaskName, sink: EventSink) -> Self {
         Self { task, sink }
     }
 
@@ -22,27 +23,39 @@ impl Teller {
         self.task.clone()
     }
 
-    pub(super) fn sync_failed(&self, topic: Option<String>, cause: String) {
+    pub(crate) fn sync_failed(&self, topic: Option<String>, cause: String) {
         (self.sink)(Event::MetadataSyncFailed { task: self.task(), topic, cause });
     }
 
-    pub(super) fn renamed(&self, topic: &str, target_topic: &str) {
+    pub(crate) fn renamed(&self, topic: &str, target_topic: &str) {
         let (topic, target_topic) = (topic.to_owned(), target_topic.to_owned());
         (self.sink)(Event::TopicRenamed { task: self.task(), topic, target_topic });
     }
 
-    pub(super) fn deleted(&self, topic: &str, target_topic: &str) {
+    pub(crate) fn deleted(&self, topic: &str, target_topic: &str) {
         let (topic, target_topic) = (topic.to_owned(), target_topic.to_owned());
         (self.sink)(Event::TopicDeleted { task: self.task(), topic, target_topic });
     }
 
-    pub(super) fn skipped(&self, topic: &str, target_topic: &str, reason: SkipReason) {
+    pub(crate) fn skipped(&self, topic: &str, target_topic: &str, reason: SkipReason) {
         let (topic, target_topic) = (topic.to_owned(), target_topic.to_owned());
         (self.sink)(Event::TopicSkipped { task: self.task(), topic, target_topic, reason });
     }
 
+    /// A topic was created, or was there by then; with the settings that the target refuses.
+    pub(crate) fn made(&self, made: &Made) {
+        if !made.existed {
+            self.created(&made.creation);
+        }
+        for ((key, value), cause) in &made.refused {
+            let reason = ConfigSkipReason::Refused { cause: cause.clone() };
+            let Creation { topic, new, .. } = &made.creation;
+            self.config_skipped(topic, &new.name, key, Some(value.clone()), reason);
+        }
+    }
+
     /// A topic was created, with what is not as the source has it.
-    pub(super) fn created(&self, creation: &Creation) {
+    pub(crate) fn created(&self, creation: &Creation) {
         (self.sink)(Event::TopicCreated {
             task: self.task(),
             topic: creation.topic.clone(),
@@ -70,7 +83,7 @@ impl Teller {
         }
     }
 
-    pub(super) fn config_skipped(
+    pub(crate) fn config_skipped(
         &self,
         topic: &str,
         target_topic: &str,
@@ -90,13 +103,13 @@ impl Teller {
         });
     }
 
-    pub(super) fn grown(&self, growth: &Growth) {
+    pub(crate) fn grown(&self, growth: &Growth) {
         let (topic, target_topic) = (growth.topic.clone(), growth.target_name.clone());
         let (from, to) = (growth.from, growth.to);
         (self.sink)(Event::PartitionsAdded { task: self.task(), topic, target_topic, from, to });
     }
 
-    pub(super) fn growth_refused(&self, growth: &Growth, cause: String) {
+    pub(crate) fn growth_refused(&self, growth: &Growth, cause: String) {
         let (topic, target_topic) = (growth.topic.clone(), growth.target_name.clone());
         let (wanted, found) = (growth.to, growth.from);
         (self.sink)(Event::PartitionsRefused {
@@ -109,7 +122,7 @@ impl Teller {
         });
     }
 
-    pub(super) fn fidelity_loss(
+    pub(crate) fn fidelity_loss(
         &self,
         topic: &str,
         target_topic: &str,
@@ -120,7 +133,7 @@ impl Teller {
         (self.sink)(Event::FidelityLoss { task: self.task(), topic, target_topic, cause, setting });
     }
 
-    pub(super) fn drift(&self, topic: &str, target_topic: &str, difference: Difference) {
+    pub(crate) fn drift(&self, topic: &str, target_topic: &str, difference: Difference) {
         (self.sink)(Event::ConfigDrift {
             task: self.task(),
             topic: topic.to_owned(),
@@ -131,7 +144,7 @@ impl Teller {
         });
     }
 
-    pub(super) fn config_applied(&self, topic: &str, target_topic: &str, difference: Difference) {
+    pub(crate) fn config_applied(&self, topic: &str, target_topic: &str, difference: Difference) {
         (self.sink)(Event::ConfigApplied {
             task: self.task(),
             topic: topic.to_owned(),

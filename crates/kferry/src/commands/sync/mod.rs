@@ -7,7 +7,7 @@ use std::{path::Path, sync::Arc};
 
 use kafka_client::{
     Client,
-    preflight::{self, AbsentBroker, Options, Outcome, Role, Step},
+    preflight::{self, AbsentBroker, Options, Outcome, Report, Role, Step},
 };
 use replicate::{
     budget::ByteBudget,
@@ -166,7 +166,7 @@ fn interrupted() -> Failure {
 }
 
 /// Validates both ends up to the brokers, at the same time; nothing when told to stop meanwhile.
-pub(crate) async fn connect(
+async fn connect(
     source: &Connection,
     target: &Connection,
     output: &Output,
@@ -193,11 +193,11 @@ pub(crate) async fn connect(
 }
 
 /// An end that can be worked with.
-pub(crate) struct Reached {
-    pub(crate) client: Client,
-    pub(crate) cluster_id: Option<String>,
+struct Reached {
+    client: Client,
+    cluster_id: Option<String>,
     /// Brokers that do not answer yet.
-    pub(crate) absent: Vec<AbsentBroker>,
+    absent: Vec<AbsentBroker>,
 }
 
 async fn reach(
@@ -212,17 +212,27 @@ async fn reach(
         tracing::debug!(step = %step.kind, subject = step.subject, outcome = ?step.outcome, "{role} validated");
     })
     .await;
-    let Some(step) = report.failures().next() else {
-        let brokers =
-            report.steps.iter().filter(|step| step.kind == preflight::StepKind::Broker).count();
-        let id = report.cluster_id.as_deref().unwrap_or("without an id");
-        output.note(&format!(
-            "{role} {}: cluster {id}, {brokers} {}",
-            text::safe(name),
-            if brokers == 1 { "broker" } else { "brokers" }
-        ));
-        return Ok(Reached { client, cluster_id: report.cluster_id, absent: report.absent });
-    };
+    if let Some(step) = report.failures().next() {
+        return Err(unusable(flag, name, step));
+    }
+    remark(role, name, &report, output);
+    Ok(Reached { client, cluster_id: report.cluster_id, absent: report.absent })
+}
+
+/// Says which cluster was reached.
+pub(crate) fn remark(role: Role, name: &str, report: &Report, output: &Output) {
+    let brokers =
+        report.steps.iter().filter(|step| step.kind == preflight::StepKind::Broker).count();
+    let id = report.cluster_id.as_deref().unwrap_or("without an id");
+    output.note(&format!(
+        "{role} {}: cluster {id}, {brokers} {}",
+        text::safe(name),
+        if brokers == 1 { "broker" } else { "brokers" }
+    ));
+}
+
+/// The failure of a step without which nothing can be done.
+pub(crate) fn unusable(flag: &str, name: &str, step: &Step) -> Failure {
     let (cause, cure) = match &step.outcome {
         Outcome::Failed { cause, cure } => (cause.as_str(), cure.clone()),
         _ => ("", None),
@@ -232,5 +242,5 @@ async fn reach(
         step.kind,
         text::safe(&step.subject)
     ));
-    Err(failure.maybe_cure(cure))
+    failure.maybe_cure(cure)
 }

@@ -1,0 +1,102 @@
+//! `kferry plan` and `kferry diff` between sandboxes.
+
+use super::support::{Sandbox, kferry, write};
+
+const FILL: [&str; 4] =
+    ["--fill", "orders:3:300000:4000:none", "--fill", "clicks:1:100000:4000:lz4"];
+
+fn target(more: &[&str]) -> Sandbox {
+    Sandbox::start(&[&["--cluster-id", "other"], more].concat())
+}
+
+#[test]
+fn a_plan_tells_and_changes_nothing() {
+    let (source, target) = (Sandbox::start(&FILL), target(&[]));
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path().join("s").display().to_string();
+    let ends = ["--source", &source.bootstrap, "--target", &target.bootstrap, "--state", &state];
+    let plan = |more: &[&str]| kferry(&[&["plan"], &ends[..], more].concat());
+    plan(&["--max-bytes-per-second", "10kB"]).expect(
+        0,
+        &[
+            "create  orders",
+            "retention.ms=604800000",
+            "estimated",
+            "at the rate limit",
+            "nothing is in the way",
+        ],
+    );
+    let ran = plan(&["--output", "json"]);
+    ran.expect(0, &[]);
+    let line = &ran.objects()[0];
+    assert_eq!((line["type"].as_str(), line["blocked"].as_bool()), (Some("plan"), Some(false)));
+    assert_eq!(line["topics"][1]["topic"], "orders", "{line:#}");
+    assert_eq!(
+        (&line["topics"][1]["action"], &line["topics"][1]["partitions"]),
+        (&"create".into(), &3.into())
+    );
+    let (records, bytes) =
+        (line["records"].as_u64().unwrap(), line["bytes_estimated"].as_u64().unwrap());
+    assert!(!std::path::Path::new(&state).exists());
+
+    kferry(&[&["diff"], &ends[..]].concat())
+        .expect(3, &["orders: the target does not have it", "2 differences"]);
+    let ran = kferry(
+        &[&["sync"], &ends[..], &["--once", "--merge-batches", "false", "--output", "json"]]
+            .concat(),
+    );
+    ran.expect(0, &[]);
+    let result = ran.objects().pop().unwrap();
+    assert_eq!(result["records"].as_u64().unwrap(), records);
+    let copied = result["bytes"].as_u64().unwrap();
+    assert!(bytes.abs_diff(copied) * 20 < copied, "planned {bytes}, copied {copied}");
+
+    // What is there needs nothing, and the state tells that nothing is left to copy.
+    let ran = plan(&["--output", "json"]);
+    ran.expect(0, &[]);
+    let line = &ran.objects()[0];
+    assert_eq!(
+        (line["records"].as_u64(), line["topics"][0]["action"].as_str()),
+        (Some(0), Some("keep"))
+    );
+    kferry(&[&["diff"], &ends[..]].concat()).expect(0, &["2 topics, no difference"]);
+    let ran = kferry(&[&["diff"], &ends[..], &["--output", "json"]].concat());
+    assert_eq!(ran.objects()[0]["equal"], true);
+}
+
+#[test]
+fn what_blocks_ends_with_3() {
+    let source = Sandbox::start(&FILL);
+    let denying = target(&["--deny", "write:*"]);
+    let directory = tempfile::tempdir().unwrap();
+    let text = format!(
+        "tasks:\n- {{name: same, source: '{0}', target: '127.0.0.1:1'}}\n- {{name: denied, source: '{0}', target: '{1}'}}\n",
+        source.bootstrap, denying.bootstrap
+    );
+    // Nobody listens there: that is a failure, no finding.
+    let path = write(directory.path(), "t.yaml", &text);
+    kferry(&["plan", "-f", &path]).expect(1, &["--target", "cure:"]);
+    let text =
+        format!("name: denied\nsource: '{}'\ntarget: '{}'\n", source.bootstrap, denying.bootstrap);
+    let path = write(directory.path(), "t.yaml", &text);
+    kferry(&["plan", "-f", &path]).expect(3, &["target: WRITE", "cure:", "put right first"]);
+    let ran = kferry(&["plan", "-f", &path, "--output", "json"]);
+    ran.expect(3, &[]);
+    let line = &ran.objects()[0];
+    assert_eq!(ran.objects().len(), 1, "{ran:#?}");
+    assert_eq!(
+        (&line["blocked"], &line["findings"][0]["finding"]),
+        (&true.into(), &"permission_missing".into())
+    );
+    assert!(line["findings"][0]["cure"].is_string() && line["findings"][0]["message"].is_string());
+    let ends = ["--source", &source.bootstrap, "--target", &source.bootstrap];
+    kferry(&[&["plan"], &ends[..]].concat()).expect(3, &["same cluster", "cure:"]);
+    kferry(&[&["diff"], &ends[..]].concat()).expect(1, &["same cluster", "cure:"]);
+}
+
+#[test]
+fn rights_that_nothing_needs_are_told_and_do_not_block() {
+    let (source, target) = (Sandbox::start(&FILL), target(&["--deny", "alter_configs:*"]));
+    kferry(&["plan", "--source", &source.bootstrap, "--target", &target.bootstrap])
+        .expect(0, &["ALTER_CONFIGS", "nothing is in the way"]);
+}
