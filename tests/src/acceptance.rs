@@ -11,6 +11,7 @@ mod running;
 mod security;
 mod shapes;
 mod truth;
+mod verify;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

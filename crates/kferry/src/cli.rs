@@ -13,6 +13,7 @@ mod schema;
 mod sync;
 mod task;
 pub(crate) mod values;
+mod verify;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -27,6 +28,7 @@ pub(crate) use self::{
     sync::SyncArgs,
     task::{StartArg, SyncArg, TaskArgs, TaskSettings, UnknownTargetArg},
     values::PartitionAt,
+    verify::VerifyArgs,
 };
 
 const TOP_EXAMPLES: &str = "\
@@ -70,6 +72,8 @@ pub(crate) enum Command {
     Offsets(OffsetsArgs),
     /// Print the JSON Schema of a file, for editors and other programs
     Schema(SchemaArgs),
+    /// Compare a copy with its source: every record, settings, consumer groups
+    Verify(Box<VerifyArgs>),
     /// One simulated cluster on loopback ports, for tests and benches
     #[command(hide = true)]
     Sandbox(SandboxArgs),
@@ -110,6 +114,7 @@ mod tests {
         check("kferry demo --seconds 0", "--seconds");
         check("kferry demo --seconds 3 --keep-running", "--keep-running");
         check("kferry inspect x --show-values", "--records");
+        check("kferry verify --source a:1 --target b:1", "--state");
         check("kferry fly", "fly");
     }
 }

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => args.output,
         Command::Inspect(args) => args.output,
         Command::Offsets(args) => args.output,
+        Command::Verify(args) => args.output,
         Command::Schema(_) | Command::Sandbox(_) => Format::Text,
     };
     let output = Output::new(format);
@@ -62,6 +63,7 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
             Command::Inspect(args) => commands::inspect::run(args, output).await,
             Command::Offsets(args) => commands::offsets::run(args, output).await,
             Command::Schema(args) => commands::schema::run(&args, output),
+            Command::Verify(args) => commands::verify::run(*args, output).await,
             Command::Sandbox(args) => commands::sandbox::run(args, output).await,
         }
     });

@@ -16,3 +16,4 @@ mod support;
 mod sync;
 mod task_file;
 mod usage;
+mod verify;

@@ -66,6 +66,8 @@ async fn one_look(
     let on_source = on_source.map_err(|error| format!("source: {error}"))?;
     // Later than the positions: what they stand on is known by now.
     let lanes = super::lanes(context.books.as_ref()).await.map_err(books)?;
+    let mut shares: BTreeMap<TopicPartition, usize> = BTreeMap::new();
+    lanes.iter().for_each(|lane| *shares.entry(super::target_of(lane)).or_default() += 1);
     let lanes: BTreeMap<_, _> = lanes.into_iter().map(|lane| (source_of(&lane), lane)).collect();
     let on_target = positions(&context.target, groups).await;
     let on_target = on_target.map_err(|error| format!("target: {error}"))?;
@@ -75,6 +77,11 @@ async fn one_look(
         };
         if known.iter().any(|view| view.group == group && view.is_taken_over) {
             report.taken_over += 1;
+            continue;
+        }
+        // One offset cannot stand for two source partitions: such groups are not carried over.
+        if shares.get(&super::target_of(lane)).is_some_and(|count| *count > 1) {
+            report.unknown += 1;
             continue;
         }
         let expected = match belongs(context, lane, SourceOffset(offset)).await.map_err(books)? {
@@ -88,8 +95,7 @@ async fn one_look(
                 continue;
             }
         };
-        let target =
-            TopicPartition::new(lane.lane.target_topic.clone(), lane.lane.target_partition);
+        let target = super::target_of(lane);
         let found = on_target.get(&(group.clone(), target)).copied();
         let place = (group, at);
         let since = *first.entry(place.clone()).or_insert(expected.0);

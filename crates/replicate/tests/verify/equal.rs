@@ -196,9 +196,15 @@ async fn several_source_partitions_in_one() {
     world.target.create_topic(TOPIC, 1, &[]).unwrap();
     world.target.deny("*", kafka_sim::Operation::Alter, kafka_sim::Resource::Topic(TOPIC.into()));
     world.fill(10);
-    world.copy().await;
+    world.source.commit_offset("readers", TOPIC, 1, 7, "");
+    world.source.commit_offset("good", "other", 0, 1, "");
+    world.source.create_topic("other", 1, &[]).unwrap();
+    world.source.append_records("other", 0, &BatchOptions::default(), &[record(0)]).unwrap();
+    let _refused = world.start(true).task.await.unwrap();
     let report = world.report().await;
-    assert_eq!((report.totals.differences(), report.totals.records), (0, 100), "{report:#?}");
+    assert_eq!((report.totals.differences(), report.totals.records), (0, 101), "{report:#?}");
+    let groups = report.groups.as_ref().unwrap();
+    assert_eq!((groups.off, groups.equal, groups.unknown), (0, 1, 1), "{report:#?}");
     // Each one's copies are the other's foreign records.
     assert!(report.totals.foreign >= 50, "{report:#?}");
     // The counts differ, as they were meant to.

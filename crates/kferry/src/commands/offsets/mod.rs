@@ -1,8 +1,8 @@
 //! `kferry offsets`: where an offset of one end lies on the other.
 
-mod socket;
+pub(crate) mod socket;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use replicate::{
     journal::{JournalError, RedbJournal},
@@ -10,7 +10,8 @@ use replicate::{
 };
 use serde::Serialize;
 
-pub(crate) use self::socket::serve;
+use self::socket::Ask;
+pub(crate) use self::socket::{is_served, serve};
 use crate::{
     cli::{FromArg, OffsetsArgs},
     commands::sync::STATE_FILE,
@@ -43,13 +44,7 @@ pub(crate) async fn run(args: OffsetsArgs, output: &Output) -> Result<(), Failur
 
 async fn ask(state: &Path, question: &Question) -> Result<Vec<Place>, Failure> {
     let flag = || format!("--state {}", state.display());
-    let file = state.join(STATE_FILE);
-    if !file.exists() {
-        let what = if state.is_dir() { "holds no state" } else { "does not exist" };
-        return Err(Failure::failed(format!("{}: the directory {what}", flag())).cure(
-            "give the directory that `kferry sync` has as --state (./kferry-state/NAME by default)",
-        ));
-    }
+    let file = state_file(state)?;
     let journal = match RedbJournal::open(&file) {
         Ok(journal) => journal,
         Err(JournalError::AlreadyOpen { .. }) => return ask_running(state, question).await,
@@ -60,10 +55,26 @@ async fn ask(state: &Path, question: &Question) -> Result<Vec<Place>, Failure> {
     find(&journal, question).await.map_err(|error| Failure::failed(flag()).because(&error))
 }
 
+/// The file in a state directory, which is not made when it is not there.
+///
+/// # Errors
+/// A [`Failure`] when there is none.
+pub(crate) fn state_file(state: &Path) -> Result<PathBuf, Failure> {
+    let file = state.join(STATE_FILE);
+    if file.exists() {
+        return Ok(file);
+    }
+    let what = if state.is_dir() { "holds no state" } else { "does not exist" };
+    Err(Failure::failed(format!("--state {}: the directory {what}", state.display())).cure(
+        "give the directory that `kferry sync` has as --state (./kferry-state/NAME by default)",
+    ))
+}
+
 /// Another process holds the state: it answers.
 async fn ask_running(state: &Path, question: &Question) -> Result<Vec<Place>, Failure> {
-    match socket::ask(state, question).await {
+    match socket::ask(state, &Ask::Place(question.clone())).await {
         Ok(socket::Answer::Places(places)) => Ok(places),
+        Ok(socket::Answer::Books(_)) => Err(Failure::failed(format!("--state {}: the sync answers something else", state.display()))),
         Ok(socket::Answer::Error(what)) => Err(Failure::failed(format!("--state {}: {what}", state.display()))),
         Err(error) => Err(Failure::failed(format!(
             "--state {}: another process uses the state and does not answer",

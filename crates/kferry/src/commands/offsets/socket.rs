@@ -14,6 +14,7 @@ use std::{
 use replicate::{
     journal::Journal,
     offsets::{Place, Question, find},
+    verify::books,
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -40,11 +41,24 @@ const CONNECTIONS_MAX: usize = 8;
 /// How long either side may take over a line.
 const LINE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What it can be asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Ask {
+    /// By `kferry offsets`.
+    Place(Question),
+    /// By `kferry verify`.
+    Books(books::Question),
+}
+
 /// What the sync says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Answer {
+pub(crate) enum Answer {
+    /// To [`Ask::Place`].
     Places(Vec<Place>),
+    /// To [`Ask::Books`].
+    Books(books::Answer),
     /// There is no answer, and why.
     Error(String),
 }
@@ -121,8 +135,12 @@ async fn answer(stream: UnixStream, journal: &dyn Journal) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut line = Vec::new();
     (&mut stream).take(QUESTION_BYTES_MAX).read_until(b'\n', &mut line).await?;
-    let answer = match serde_json::from_slice::<Question>(&line) {
-        Ok(question) => match find(journal, &question).await {
+    let answer = match serde_json::from_slice::<Ask>(&line) {
+        Ok(Ask::Books(question)) => match books::answer(journal, question).await {
+            Ok(answer) => Answer::Books(answer),
+            Err(error) => Answer::Error(error.to_string()),
+        },
+        Ok(Ask::Place(question)) => match find(journal, &question).await {
             Ok(places) => Answer::Places(places),
             Err(error) => Answer::Error(error.to_string()),
         },
@@ -134,11 +152,17 @@ async fn answer(stream: UnixStream, journal: &dyn Journal) -> io::Result<()> {
     stream.get_mut().shutdown().await
 }
 
+/// Whether a sync answers on `state`.
+pub(crate) async fn is_served(state: &Path) -> bool {
+    let Ok((path, _directory)) = short_path(state) else { return false };
+    timeout(LINE_TIMEOUT, UnixStream::connect(path)).await.is_ok_and(|connected| connected.is_ok())
+}
+
 /// Asks the sync that holds `state`.
 ///
 /// # Errors
 /// What the system says, or that the answer is none.
-pub(super) async fn ask(state: &Path, question: &Question) -> io::Result<Answer> {
+pub(crate) async fn ask(state: &Path, question: &Ask) -> io::Result<Answer> {
     let conversation = async {
         let (path, _directory) = short_path(state)?;
         let mut stream = BufReader::new(UnixStream::connect(path).await?);
@@ -173,7 +197,9 @@ mod tests {
         let served = serve(state, Arc::new(MemoryJournal::new())).unwrap();
         let path = state.join(SOCKET_FILE);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let Answer::Error(text) = ask(state, &question()).await.unwrap() else { panic!() };
+        let Answer::Error(text) = ask(state, &Ask::Place(question())).await.unwrap() else {
+            panic!()
+        };
         assert!(text.contains("no source topic orders"), "{text}");
         drop(served);
         assert!(!path.exists());
@@ -183,7 +209,7 @@ mod tests {
     async fn a_socket_that_a_dead_process_left_is_replaced() {
         let state = tempfile::tempdir().unwrap();
         drop(std::os::unix::net::UnixListener::bind(state.path().join(SOCKET_FILE)).unwrap());
-        let error = ask(state.path(), &question()).await.unwrap_err();
+        let error = ask(state.path(), &Ask::Place(question())).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         check(state.path()).await;
     }
@@ -214,6 +240,6 @@ mod tests {
             let line = line.await.unwrap();
             assert!(line.is_empty() || line.contains("the question is none"), "{line}");
         }
-        ask(state.path(), &question()).await.unwrap();
+        ask(state.path(), &Ask::Place(question())).await.unwrap();
     }
 }

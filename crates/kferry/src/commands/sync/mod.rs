@@ -3,7 +3,11 @@
 mod session;
 mod summary;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use kafka_client::{
     Client,
@@ -11,7 +15,7 @@ use kafka_client::{
 };
 use replicate::{
     budget::ByteBudget,
-    journal::{Journal, RedbJournal},
+    journal::{Journal, JournalError, RedbJournal},
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +32,10 @@ use crate::{
 
 /// The file in the state directory.
 pub(crate) const STATE_FILE: &str = "task.redb";
+
+/// How long a state that is only read may be held, and how often it is tried meanwhile.
+const READING_TIME_MAX: Duration = Duration::from_secs(10);
+const READING_PAUSE: Duration = Duration::from_millis(20);
 
 /// Copies one cluster to another until done or told to stop; several, when the file says so.
 ///
@@ -52,7 +60,7 @@ pub(crate) async fn run(args: SyncArgs, output: &Output) -> Result<(), Failure> 
     }
     // Before anything connects: a second process on the same state is told so at once.
     for setup in setups {
-        let journal = open(&setup.state)?;
+        let journal = open(&setup.state).await?;
         jobs.push(Job { setup, journal, budget: budget.clone() });
     }
     let shutdown = signals::shutdown_token(output)?;
@@ -83,12 +91,25 @@ fn validated(setups: &[TaskSetup], output: &Output) {
     output.text(&format!("{count} {}: nothing wrong", if count == 1 { "task" } else { "tasks" }));
 }
 
-fn open(state: &Path) -> Result<RedbJournal, Failure> {
-    RedbJournal::open(state.join(STATE_FILE)).map_err(|error| {
-        Failure::failed(format!("--state {}", state.display()))
-            .because(&error)
-            .maybe_cure(error.cure())
-    })
+/// Opens a task's state. Where no sync answers on it, it is `kferry offsets` or `kferry verify` that holds it for a moment.
+async fn open(state: &Path) -> Result<RedbJournal, Failure> {
+    let deadline = Instant::now() + READING_TIME_MAX;
+    loop {
+        match RedbJournal::open(state.join(STATE_FILE)) {
+            Err(JournalError::AlreadyOpen { .. })
+                if Instant::now() < deadline && !offsets::is_served(state).await =>
+            {
+                tokio::time::sleep(READING_PAUSE).await;
+            }
+            result => {
+                return result.map_err(|error| {
+                    Failure::failed(format!("--state {}", state.display()))
+                        .because(&error)
+                        .maybe_cure(error.cure())
+                });
+            }
+        }
+    }
 }
 
 /// Runs tasks beside each other. One that fails is told and does not stop the others.
