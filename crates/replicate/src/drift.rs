@@ -10,7 +10,7 @@ use crate::journal::Journal;
 use crate::plan::Known;
 use crate::spec::{TaskName, TaskSpec};
 use crate::task::{Role, TaskError};
-use crate::topic_config::compare;
+use crate::topic_config::compare_as;
 use crate::topics::pairs::{PAIRS_MAX, Pairs};
 use crate::topics::plan::{partition_count, replica_count};
 use crate::topics::survey::scope;
@@ -187,8 +187,12 @@ impl Drift {
             }
         }
         let [source, target] = configs[..] else { return };
-        let (follow, other) =
-            compare(source, target, replica_count(found), spec.sync.copies_data());
+        let (follow, other) = compare_as(
+            source,
+            target,
+            replica_count(found),
+            (spec.sync.copies_data(), spec.config_sync),
+        );
         let follow = follow.into_iter().map(|difference| (difference, true));
         for (difference, follows) in follow.chain(other.into_iter().map(|it| (it, false))) {
             let what = Differs::Setting {

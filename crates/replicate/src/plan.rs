@@ -10,7 +10,7 @@ mod judge;
 mod known;
 mod volume;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kafka_client::{Client, ClusterMetadata, TopicQuery};
@@ -252,11 +252,12 @@ impl Planner<'_> {
         let created = Creator::default()
             .create(self.target, creations, PATIENCE, Mode::Rehearse, &|_| {})
             .await;
-        self.create(created, &cluster, plan, &mut effective);
+        create(created, &cluster, shown, plan, &mut effective);
         self.existing(&copied, &found, &growing, &mut effective).await?;
+        let travelling = plan.travelling();
         let spans = if self.spec.sync.copies_data() {
             let copied: Vec<_> =
-                copied.iter().filter(|(topic, _)| plan.travels(&topic.name)).collect();
+                copied.iter().filter(|(topic, _)| travelling.contains(&topic.name)).collect();
             Spans::ask(self.spec, self.source, &self.known, &copied).await?
         } else {
             Spans::default()
@@ -264,7 +265,7 @@ impl Planner<'_> {
         for (topic, target_name) in &copied {
             let config = configs.get(&topic.name).and_then(|config| config.as_ref().ok());
             if let Some(effective) =
-                effective.get(target_name).filter(|_| plan.travels(&topic.name))
+                effective.get(target_name).filter(|_| travelling.contains(&topic.name))
             {
                 let problems = judge(config.unwrap_or(&unknown), effective, self.spec.sync);
                 for problem in problems {
@@ -321,52 +322,6 @@ impl Planner<'_> {
             }
         }
         growing
-    }
-
-    /// Takes note of topics that would be made.
-    fn create(
-        &self,
-        created: Created,
-        cluster: &TargetCluster,
-        plan: &mut Plan,
-        effective: &mut BTreeMap<String, Effective>,
-    ) {
-        for refused in created.refused {
-            plan.refuse(&refused.topic, &refused.target_name, 0, refused.reason);
-        }
-        for made in created.made {
-            let Made { creation, refused, .. } = made;
-            let is_reduced = creation.is_reduced();
-            let Creation { topic, new, skipped, source_replicas, target_brokers } = creation;
-            let skipped = skipped.into_iter().map(|skipped| SkippedSetting {
-                key: skipped.key,
-                value: skipped.value,
-                reason: skipped.reason,
-            });
-            let refused = refused.into_iter().map(|((key, value), cause)| SkippedSetting {
-                key,
-                value: Some(value),
-                reason: ConfigSkipReason::Refused { cause },
-            });
-            if is_reduced {
-                let problem = Problem::FewerReplicas { source: source_replicas, target_brokers };
-                plan.find(Some((&topic, &new.name)), problem);
-            }
-            let settings: BTreeMap<_, _> = new.configs.into_iter().collect();
-            let replicas = Some(new.replication_factor).filter(|count| *count > 0);
-            effective.insert(
-                new.name.clone(),
-                Effective::of_new(&settings, &cluster.defaults.broker, replicas),
-            );
-            let action = Action::Create {
-                partitions: new.partitions,
-                replication_factor: new.replication_factor,
-                source_replication_factor: source_replicas,
-                settings,
-                skipped: skipped.chain(refused).collect(),
-            };
-            plan.add(&topic, &new.name, new.partitions, action);
-        }
     }
 
     /// What topics that the target has do to records.
@@ -430,6 +385,53 @@ impl Planner<'_> {
     }
 }
 
+/// Takes note of topics that would be made.
+fn create(
+    created: Created,
+    cluster: &TargetCluster,
+    shown: &ClusterMetadata,
+    plan: &mut Plan,
+    effective: &mut BTreeMap<String, Effective>,
+) {
+    for refused in created.refused {
+        let count = shown.topics.get(&refused.topic).map_or(0, |topic| partition_count(topic));
+        plan.refuse(&refused.topic, &refused.target_name, count, refused.reason);
+    }
+    for made in created.made {
+        let Made { creation, refused, .. } = made;
+        let is_reduced = creation.is_reduced();
+        let Creation { topic, new, skipped, source_replicas, target_brokers } = creation;
+        let skipped = skipped.into_iter().map(|skipped| SkippedSetting {
+            key: skipped.key,
+            value: skipped.value,
+            reason: skipped.reason,
+        });
+        let refused = refused.into_iter().map(|((key, value), cause)| SkippedSetting {
+            key,
+            value: Some(value),
+            reason: ConfigSkipReason::Refused { cause },
+        });
+        if is_reduced {
+            let problem = Problem::FewerReplicas { source: source_replicas, target_brokers };
+            plan.find(Some((&topic, &new.name)), problem);
+        }
+        let settings: BTreeMap<_, _> = new.configs.into_iter().collect();
+        let replicas = Some(new.replication_factor).filter(|count| *count > 0);
+        effective.insert(
+            new.name.clone(),
+            Effective::of_new(&settings, &cluster.defaults.broker, replicas),
+        );
+        let action = Action::Create {
+            partitions: new.partitions,
+            replication_factor: new.replication_factor,
+            source_replication_factor: source_replicas,
+            settings,
+            skipped: skipped.chain(refused).collect(),
+        };
+        plan.add(&topic, &new.name, new.partitions, action);
+    }
+}
+
 impl Plan {
     fn add(&mut self, topic: &str, target_topic: &str, source_partitions: i32, action: Action) {
         self.topics.push(TopicPlan {
@@ -447,8 +449,10 @@ impl Plan {
         self.add(topic, target_topic, partitions, Action::Refuse);
     }
 
-    fn travels(&self, topic: &str) -> bool {
-        self.topics.iter().any(|plan| plan.topic == topic && plan.action != Action::Refuse)
+    /// The source names of topics that travel.
+    fn travelling(&self) -> BTreeSet<String> {
+        let travel = self.topics.iter().filter(|topic| topic.action != Action::Refuse);
+        travel.map(|topic| topic.topic.clone()).collect()
     }
 
     /// Books how much there is to copy.

@@ -238,6 +238,29 @@ impl FromStr for RefusedRecordPolicy {
     }
 }
 
+/// Which settings of a topic follow the source after the topic was created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfigSync {
+    /// Unlimited retention only; every other difference is told.
+    #[default]
+    Once,
+    /// All that would be set at creation.
+    Follow,
+}
+
+impl FromStr for ConfigSync {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "once" => Ok(Self::Once),
+            "follow" => Ok(Self::Follow),
+            _ => Err(format!("{text:?} is none of once, follow")),
+        }
+    }
+}
+
 /// A regular expression that must match a whole topic name.
 #[derive(Clone, Debug)]
 pub struct TopicPattern {
@@ -439,6 +462,8 @@ pub struct TaskSpec {
     pub start: StartPosition,
     /// On: records of source partition p go to target partition p. Off: to p mod the target's count.
     pub same_partition: bool,
+    /// Which settings follow the source after a topic was created.
+    pub config_sync: ConfigSync,
     /// Whether consumer groups that the target does not have may be made there.
     pub group_auto_create: bool,
     /// End when the offsets seen at the start are copied.
@@ -478,6 +503,7 @@ impl TaskSpec {
             topics: TopicSelection::default(),
             start: StartPosition::default(),
             same_partition: true,
+            config_sync: ConfigSync::default(),
             group_auto_create: true,
             once: false,
             refused_record: RefusedRecordPolicy::default(),

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kafka_client::ConfigEntry;
 
 use crate::event::{ConfigSkipReason, FidelityCause};
+use crate::spec::ConfigSync;
 
 /// Bounds on record times: the largest value switches them off.
 const UNLIMITED: &str = "9223372036854775807";
@@ -281,13 +282,22 @@ pub(crate) struct Difference {
     pub(crate) target: Option<String>,
 }
 
-/// Keys in which the target topic no longer is what the source topic is: (those to bring over, those to report).
-/// Brought over is unlimited retention only.
+/// Keys in which the target topic no longer is what the source topic is: (those that always follow, others).
 pub(crate) fn compare(
     source: &TopicConfig,
     target: &TopicConfig,
     replicas: i16,
     copies_data: bool,
+) -> (Vec<Difference>, Vec<Difference>) {
+    compare_as(source, target, replicas, (copies_data, ConfigSync::Once))
+}
+
+/// The same: (those to bring over, those to report), for tasks that copy data or not, and under this policy.
+pub(crate) fn compare_as(
+    source: &TopicConfig,
+    target: &TopicConfig,
+    replicas: i16,
+    (copies_data, policy): (bool, ConfigSync),
 ) -> (Vec<Difference>, Vec<Difference>) {
     let mut keys: BTreeSet<&str> =
         source.overrides().chain(target.overrides()).map(|(key, _)| key).collect();
@@ -308,9 +318,27 @@ pub(crate) fn compare(
         (!is_same).then(difference)
     });
     differs.partition(|difference| {
-        matches!(difference.key.as_str(), RETENTION_MS | RETENTION_BYTES)
-            && difference.source.as_deref() == Some("-1")
+        let value = difference.source.as_deref();
+        let is_unlimited = matches!(difference.key.as_str(), RETENTION_MS | RETENTION_BYTES)
+            && value == Some("-1");
+        is_unlimited || policy == ConfigSync::Follow && is_fit(&difference.key, value, copies_data)
     })
+}
+
+/// Whether a value of the source is one that a new topic would be given.
+fn is_fit(key: &str, value: Option<&str>, copies_data: bool) -> bool {
+    let always = ALWAYS.iter().find(|always| always.key == key);
+    let is_valid = always.is_none_or(|always| value.is_some_and(|it| always.kind.accepts(it)));
+    is_valid && skip_reason(key, value, &TargetDefaults::default(), copies_data).is_none()
+}
+
+/// What a target topic with `replicas` replicas is given of a value of the source.
+pub(crate) fn fitted(key: &str, value: &str, replicas: i16) -> String {
+    let most = i64::from(replicas.max(1));
+    match value.trim().parse::<i64>() {
+        Ok(wanted) if key == MIN_INSYNC_REPLICAS && wanted > most => most.to_string(),
+        _ => value.trim().to_owned(),
+    }
 }
 
 /// Whether the target's value is one under which records arrive as they are.

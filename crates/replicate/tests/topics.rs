@@ -10,7 +10,7 @@ use kafka_sim::{Cluster, ClusterConfig, Fault, FaultAction, Release};
 use kafka_wire::messages::ApiKey;
 use replicate::event::{ConfigSkipReason, Event, EventSink, FidelityCause, SkipReason};
 use replicate::journal::{Journal, MemoryJournal};
-use replicate::spec::{SyncMode, TaskSpec, TopicSelection};
+use replicate::spec::{ConfigSync, SyncMode, TaskSpec, TopicSelection};
 use replicate::topics::{SyncedTopic, TopicSync};
 
 /// Two clusters and what was told.
@@ -335,6 +335,37 @@ async fn only_unlimited_retention_follows_and_drift_is_told_once() {
     let told = world.take_events();
     assert!(matches!(&told[..], [Event::ConfigApplied { to, .. }] if to == "-1"), "{told:?}");
     assert_eq!(world.target_value("a", "retention.ms").as_deref(), Some("-1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_follow_when_asked_to() {
+    let mut world =
+        World::of(cluster("source", Release::V4_2, 3), cluster("target", Release::V4_2, 1));
+    world.spec.config_sync = ConfigSync::Follow;
+    world.source.create_replicated_topic("a", 1, 3, &[("retention.ms", "1000")]).unwrap();
+    let mut sync = world.sync();
+    sync.initial().await.unwrap();
+    sync.scheduled().await.unwrap();
+    world.take_events();
+    for (key, value) in
+        [("retention.ms", "5000"), ("segment.bytes", "2000000"), ("min.insync.replicas", "3")]
+    {
+        world.source.set_topic_config("a", key, Some(value)).unwrap();
+    }
+    sync.scheduled().await.unwrap();
+    let told = world.take_events();
+    assert!(told.iter().all(|event| matches!(event, Event::ConfigApplied { .. })), "{told:?}");
+    assert_eq!(world.target_value("a", "retention.ms").as_deref(), Some("5000"));
+    assert_eq!(world.target_value("a", "segment.bytes").as_deref(), Some("2000000"));
+    // One broker: more would refuse all writes.
+    assert_eq!(world.target_value("a", "min.insync.replicas").as_deref(), Some("1"));
+    // Taken back on the source.
+    world.source.set_topic_config("a", "segment.bytes", None).unwrap();
+    sync.scheduled().await.unwrap();
+    assert_eq!(world.target_value("a", "segment.bytes").as_deref(), Some("1073741824"));
+    world.take_events();
+    sync.scheduled().await.unwrap();
+    assert_eq!(world.take_events(), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
-use replicate::spec::{LossPolicy, RefusedRecordPolicy, SyncMode, TaskName, TopicPattern};
+use replicate::spec::{
+    ConfigSync, LossPolicy, RefusedRecordPolicy, SyncMode, TaskName, TopicPattern,
+};
 
 use super::values::{duration, request_lifetime, size, start};
 
@@ -88,6 +90,10 @@ pub(crate) struct TaskSettings {
     /// Write each record to the partition number it came from; with false, partition modulo the target's count
     #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub(crate) same_partition: bool,
+    /// Settings of topics that were created: once, only unlimited retention follows the source and other differences are told; follow,
+    /// all that a new topic would get follow
+    #[arg(long, value_name = "once|follow", default_value = "once")]
+    pub(crate) config_sync: ConfigSync,
     /// Records that the target refuses (too large, no key for a compacted topic, timestamp out of range): stop their
     /// partition, or skip them and name them
     #[arg(long, value_name = "stop|skip", default_value = "stop")]

@@ -110,6 +110,7 @@ fn spec(settings: &TaskSettings) -> TaskSpec {
         StartArg::Time(milliseconds) => StartPosition::Timestamp(milliseconds),
     };
     spec.same_partition = settings.same_partition;
+    spec.config_sync = settings.config_sync;
     spec.refused_record = settings.on_refused_record;
     spec.source_policies = SourcePolicies {
         retention: settings.on_retention,

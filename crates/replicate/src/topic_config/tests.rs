@@ -249,6 +249,45 @@ fn only_unlimited_retention_follows() {
     check_compare(&[("segment.bytes", "7")], &[("segment.bytes", "5")], &[], &["segment.bytes"]);
 }
 
+/// Keys that follow a source with these settings, and those that do not.
+#[track_caller]
+fn check_follow(
+    source: &[(&str, &str)],
+    target: &[(&str, &str)],
+    applied: &[&str],
+    drift: &[&str],
+) {
+    let (follow, other) = compare_as(&topic(source), &topic(target), 2, (true, ConfigSync::Follow));
+    let keys = |differences: Vec<Difference>| {
+        differences.into_iter().map(|difference| difference.key).collect::<Vec<_>>()
+    };
+    assert_eq!((keys(follow), keys(other)), (keys_of(applied), keys_of(drift)));
+}
+
+fn keys_of(keys: &[&str]) -> Vec<String> {
+    keys.iter().map(|key| (*key).to_owned()).collect()
+}
+
+#[test]
+fn what_a_new_topic_would_get_can_follow() {
+    check_follow(&[("retention.ms", "7")], &[("retention.ms", "5")], &["retention.ms"], &[]);
+    check_follow(&[("segment.bytes", "7")], &[("segment.bytes", "5")], &["segment.bytes"], &[]);
+    check_follow(&[("retention.ms", "x")], &[("retention.ms", "5")], &[], &["retention.ms"]);
+    let before = "message.timestamp.before.max.ms";
+    check_follow(&[(before, "7")], &[(before, "5")], &[], &[before]);
+    check_follow(
+        &[("remote.storage.enable", "true")],
+        &[("remote.storage.enable", "false")],
+        &[],
+        &[],
+    );
+    let (ours, theirs) = ([("min.insync.replicas", "3")], [("min.insync.replicas", "1")]);
+    check_follow(&ours, &theirs, &["min.insync.replicas"], &[]);
+    check_follow(&ours, &[("min.insync.replicas", "2")], &[], &[]);
+    assert_eq!(fitted("min.insync.replicas", "3", 2), "2");
+    assert_eq!(fitted("retention.ms", " 3 ", 2), "3");
+}
+
 #[test]
 fn what_we_wrote_ourselves_is_no_drift() {
     check_compare(&[("retention.ms", "5")], &[("retention.ms", "5")], &[], &[]);

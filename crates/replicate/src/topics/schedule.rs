@@ -1,4 +1,5 @@
-//! The regular comparison of configurations: unlimited retention follows, everything else is reported.
+//! The regular comparison of configurations: unlimited retention follows, or all that a new topic would get; what does not is
+//! reported.
 
 use kafka_client::{ClusterMetadata, ConfigChange};
 
@@ -6,7 +7,7 @@ use super::TopicSync;
 use super::pairs::{PAIRS_MAX, Pairs};
 use super::plan::replica_count;
 use crate::task::TaskError;
-use crate::topic_config::{Difference, TopicConfig, compare};
+use crate::topic_config::{Difference, TopicConfig, compare_as, fitted};
 
 impl TopicSync {
     /// Compares the configurations of all topics that travel.
@@ -43,9 +44,14 @@ impl TopicSync {
         found: &ClusterMetadata,
     ) {
         let replicas = found.topics.get(target_name).map_or(0, |topic| replica_count(topic));
-        let (follow, drift) = compare(source, target, replicas, self.spec.sync.copies_data());
+        let (follow, drift) = compare_as(
+            source,
+            target,
+            replicas,
+            (self.spec.sync.copies_data(), self.spec.config_sync),
+        );
         for difference in follow {
-            self.follow(name, target_name, difference).await;
+            self.follow(name, target_name, difference, replicas).await;
         }
         for difference in drift {
             let told = (
@@ -62,7 +68,15 @@ impl TopicSync {
     }
 
     /// Brings one value over.
-    async fn follow(&mut self, name: &str, target_name: &str, difference: Difference) {
+    async fn follow(
+        &mut self,
+        name: &str,
+        target_name: &str,
+        mut difference: Difference,
+        replicas: i16,
+    ) {
+        let key = &difference.key;
+        difference.source = difference.source.map(|value| fitted(key, &value, replicas));
         let change =
             ConfigChange { name: difference.key.clone(), value: difference.source.clone() };
         let changes = vec![(target_name.to_owned(), vec![change])];

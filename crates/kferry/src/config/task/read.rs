@@ -171,6 +171,13 @@ impl Reader<'_> {
             "leave start out for the whole history",
         )?;
         self.choice(
+            "config_sync",
+            section.config_sync.as_ref(),
+            &mut to.config_sync,
+            &["once", "follow"],
+            |text| text.parse().ok(),
+        )?;
+        self.choice(
             "on_refused_record",
             section.on_refused_record.as_ref(),
             &mut to.on_refused_record,

@@ -72,6 +72,11 @@ pub(super) struct TaskSection {
     #[serde(default)]
     #[schemars(with = "bool", extend("default" = true))]
     pub(super) same_partition: Option<bool>,
+    /// Settings of topics that were created: with `once` only unlimited retention follows the source, and other differences are told;
+    /// with `follow` all that a new topic would get follow.
+    #[serde(default)]
+    #[schemars(with = "String", extend("enum" = ["once", "follow"], "default" = "once"))]
+    pub(super) config_sync: Option<Text>,
     /// Copy up to the end offsets seen at the start, then stop.
     #[serde(default)]
     #[schemars(with = "bool", extend("default" = false))]
