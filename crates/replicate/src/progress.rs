@@ -61,6 +61,7 @@ pub(crate) struct LaneStatus {
     dropped_records: AtomicU64,
     recoveries: AtomicU64,
     by_reason: Mutex<BTreeMap<&'static str, u64>>,
+    dropped_by_reason: Mutex<BTreeMap<&'static str, u64>>,
     last_error: Mutex<Option<String>>,
 }
 
@@ -82,6 +83,7 @@ impl LaneStatus {
             dropped_records: AtomicU64::new(0),
             recoveries: AtomicU64::new(0),
             by_reason: Mutex::default(),
+            dropped_by_reason: Mutex::default(),
             last_error: Mutex::default(),
         })
     }
@@ -133,14 +135,15 @@ impl LaneStatus {
         match rebuilt {
             None => self.as_is.fetch_add(1, Ordering::Relaxed),
             Some(reason) => {
-                self.count(reason.name());
+                count(&self.by_reason, reason.name());
                 self.rebuilt.fetch_add(1, Ordering::Relaxed)
             }
         };
     }
 
     pub(crate) fn dropped(&self, records: u64, reason: DropReason) {
-        self.count(reason.name());
+        count(&self.by_reason, reason.name());
+        count(&self.dropped_by_reason, reason.name());
         self.dropped_records.fetch_add(records, Ordering::Relaxed);
     }
 
@@ -150,15 +153,6 @@ impl LaneStatus {
 
     pub(crate) fn set_error(&self, error: Option<String>) {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
-    }
-
-    fn count(&self, reason: &'static str) {
-        *self
-            .by_reason
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(reason)
-            .or_default() += 1;
     }
 
     /// Bytes copied.
@@ -191,9 +185,18 @@ impl LaneStatus {
             records_dropped: self.dropped_records.load(Ordering::Relaxed),
             recoveries: self.recoveries.load(Ordering::Relaxed),
             reasons: self.by_reason.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            drop_reasons: self
+                .dropped_by_reason
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
             last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
+}
+
+fn count(counts: &Mutex<BTreeMap<&'static str, u64>>, reason: &'static str) {
+    *counts.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
 }
 
 /// One partition's copy, as it stands. Offsets are −1 while unknown.
@@ -230,6 +233,8 @@ pub struct PartitionProgress {
     pub recoveries: u64,
     /// Batches rebuilt or dropped, by reason.
     pub reasons: BTreeMap<&'static str, u64>,
+    /// Those of them that were dropped: some reasons are of both kinds.
+    pub drop_reasons: BTreeMap<&'static str, u64>,
     /// The last error, also when it ended by itself.
     pub last_error: Option<String>,
 }

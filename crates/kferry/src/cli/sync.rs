@@ -48,6 +48,9 @@ pub(crate) struct SyncArgs {
     /// Validate the file, with all that it refers to, and connect to nothing
     #[arg(long)]
     pub(crate) check: bool,
+    /// Answer Prometheus on this address, such as 127.0.0.1:9404, at /metrics; anyone who reaches it may read it
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) metrics: Option<String>,
     /// Form of what is written to standard output
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) output: Format,

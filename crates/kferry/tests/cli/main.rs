@@ -10,6 +10,7 @@ mod check;
 mod config;
 mod demo;
 mod inspect;
+mod metrics;
 mod offsets;
 mod plan;
 mod support;

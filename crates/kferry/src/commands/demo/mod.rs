@@ -173,6 +173,7 @@ impl Syncing {
             shutdown: stop.clone(),
             absent: Vec::new(),
             budget: None,
+            metrics: None,
         };
         let (sender, progress) = watch::channel(Arc::new(Progress::default()));
         let (output, watching) = (output.clone(), progress.clone());

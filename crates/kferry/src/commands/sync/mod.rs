@@ -1,5 +1,6 @@
 //! `kferry sync`: one task from command line arguments, or those of a file, shown while they run.
 
+mod metrics;
 mod session;
 mod summary;
 
@@ -20,7 +21,7 @@ use replicate::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::session::Session;
+pub(crate) use self::{metrics::Metrics, session::Session};
 use crate::{
     cli::SyncArgs,
     commands::{check, offsets},
@@ -56,12 +57,26 @@ pub(crate) async fn run(args: SyncArgs, output: &Output) -> Result<(), Failure> 
     for setup in &mut setups {
         setup.spec.once |= args.once;
         let bytes = setup.spec.limits.in_flight_bytes_max;
-        budget = budget.or_else(|| Some(ByteBudget::new(bytes)));
+        budget = budget.or_else(|| Some((ByteBudget::new(bytes), bytes)));
     }
+    let metrics = Arc::new(Metrics::default());
+    let _answering = match &args.metrics {
+        Some(address) => {
+            let served = metrics.serve(address).await?;
+            output.note(&format!("metrics: http://{}/metrics", served.address));
+            Some(served)
+        }
+        None => None,
+    };
+    let metrics = args.metrics.is_some().then_some(metrics);
+    if let (Some(metrics), Some((budget, bytes_max))) = (&metrics, &budget) {
+        metrics.set_budget(budget.clone(), *bytes_max);
+    }
+    let budget = budget.map(|(budget, _)| budget);
     // Before anything connects: a second process on the same state is told so at once.
     for setup in setups {
         let journal = open(&setup.state).await?;
-        jobs.push(Job { setup, journal, budget: budget.clone() });
+        jobs.push(Job { setup, journal, budget: budget.clone(), metrics: metrics.clone() });
     }
     let shutdown = signals::shutdown_token(output)?;
     match jobs.len() {
@@ -148,6 +163,7 @@ struct Job {
     journal: RedbJournal,
     /// Shared by all jobs.
     budget: Option<ByteBudget>,
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Job {
@@ -157,7 +173,8 @@ impl Job {
         shutdown: &CancellationToken,
         is_one_of_several: bool,
     ) -> Result<(), Failure> {
-        let Self { setup: TaskSetup { spec, source, target, state }, journal, budget } = self;
+        let Self { setup, journal, budget, metrics } = self;
+        let TaskSetup { spec, source, target, state } = setup;
         let Some((source, target)) = connect(&source, &target, output, shutdown).await? else {
             return Err(interrupted());
         };
@@ -171,7 +188,7 @@ impl Job {
             })
             .ok();
         let (shutdown, absent) = (shutdown.clone(), absent.into());
-        let session = Session { spec, source, target, journal, shutdown, absent, budget };
+        let session = Session { spec, source, target, journal, shutdown, absent, budget, metrics };
         let report = session.run(output).await?;
         summary::show(name.as_str(), is_one_of_several, &report, output);
         if report.is_interrupted && once {

@@ -15,6 +15,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::Metrics;
 use crate::{
     failure::Failure,
     output::{Output, progress::Display},
@@ -39,6 +40,8 @@ pub(crate) struct Session {
     pub(crate) absent: Vec<(&'static str, Vec<AbsentBroker>)>,
     /// The budget of bytes in flight that it shares with others; one of its own without.
     pub(crate) budget: Option<ByteBudget>,
+    /// Where what it does is counted.
+    pub(crate) metrics: Option<Arc<Metrics>>,
 }
 
 impl Session {
@@ -61,11 +64,14 @@ impl Session {
         progress: watch::Sender<Arc<Progress>>,
         watching: watch::Receiver<Arc<Progress>>,
     ) -> Result<TaskReport, Failure> {
-        let Self { spec, source, target, journal, shutdown, absent, budget } = self;
+        let Self { spec, source, target, journal, shutdown, absent, budget, metrics } = self;
         let budget = budget.unwrap_or_else(|| ByteBudget::new(spec.limits.in_flight_bytes_max));
+        if let Some(metrics) = &metrics {
+            metrics.begin(spec.name.as_str(), watching.clone());
+        }
         let display = Display::start(output, spec.name.as_str(), watching);
         let name = spec.name.clone();
-        let tell = sink(output);
+        let tell = sink(output, metrics.clone());
         for (cluster, broker) in absent
             .into_iter()
             .flat_map(|(cluster, all)| all.into_iter().map(move |one| (cluster, one)))
@@ -103,6 +109,9 @@ impl Session {
                 Ok(report)
             }
         };
+        if let Some(metrics) = &metrics {
+            metrics.end(name.as_str());
+        }
         display.finish().await;
         source.close().await;
         target.close().await;
@@ -111,11 +120,18 @@ impl Session {
 }
 
 /// Tells events: as objects on standard output, or as log lines.
-fn sink(output: &Output) -> EventSink {
+fn sink(output: &Output, metrics: Option<Arc<Metrics>>) -> EventSink {
     let output = output.clone();
-    Arc::new(
-        move |event: Event| if output.is_json() { tell_json(&output, &event) } else { log(&event) },
-    )
+    Arc::new(move |event: Event| {
+        if let Some(metrics) = &metrics {
+            metrics.count(&event);
+        }
+        if output.is_json() {
+            tell_json(&output, &event);
+        } else {
+            log(&event);
+        }
+    })
 }
 
 fn tell_json(output: &Output, event: &Event) {
