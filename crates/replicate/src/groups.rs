@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use kafka_client::{Client, ClientError, TopicPartition};
+use kafka_client::{Client, ClientError, CommittedOffset, TopicPartition};
 use kafka_wire::ErrorCode;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -38,6 +38,14 @@ use crate::journal::{Journal, JournalError};
 use crate::progress::{GroupPartitionProgress, GroupProgress, GroupState};
 use crate::spec::{SyncMode, TaskSpec, TopicSelection};
 use crate::task::Role;
+
+/// What a commit says that shows how far a copy has come: it is no reader's, so it is not carried over.
+pub const POSITION_MARK: &str = "copied by kferry up to here";
+
+/// Whether a committed offset is a reader's.
+pub(crate) fn is_readers(committed: &CommittedOffset) -> bool {
+    committed.metadata.as_deref() != Some(POSITION_MARK)
+}
 
 /// Time between two looks at groups on the target for which there is nothing to do.
 const TARGET_LOOK_INTERVAL: Duration = Duration::from_secs(10);
@@ -260,6 +268,7 @@ impl GroupSync {
                     continue;
                 }
                 match committed {
+                    Ok(committed) if !is_readers(&committed) => {}
                     Ok(committed) => {
                         let metadata = committed.metadata.unwrap_or_default();
                         found.insert(at, Committed { offset: committed.offset, metadata });

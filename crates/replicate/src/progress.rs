@@ -9,6 +9,7 @@ use std::time::Duration;
 use forward::{DropReason, RebuildReason};
 use serde::Serialize;
 
+pub use crate::groups::POSITION_MARK;
 use crate::journal::LaneKey;
 
 /// What a lane is doing.

@@ -49,7 +49,10 @@ pub(crate) async fn missing_groups(
     for (name, answer) in answers {
         match answer {
             Ok(offsets) => {
-                let at: BTreeSet<_> = offsets.keys().filter_map(&target_of).collect();
+                let readers = offsets
+                    .iter()
+                    .filter(|(_, committed)| committed.as_ref().map_or(true, super::is_readers));
+                let at: BTreeSet<_> = readers.filter_map(|(at, _)| target_of(at)).collect();
                 if !at.is_empty() {
                     groups.wanted.insert(name, at);
                 }

@@ -11,6 +11,7 @@ use super::Context;
 use super::books::{Answer, BooksError, GroupView, LaneView, Question};
 use super::partition::{segments, unexpected};
 use super::report::{DIFFERENCES_MAX, GroupDifference, GroupsReport};
+use crate::groups::is_readers;
 
 /// Between two looks at groups that are off: a running sync may just be carrying them over.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -152,6 +153,7 @@ async fn positions(
         for (at, committed) in answer.unwrap_or_default() {
             if let Ok(committed) = committed
                 && committed.offset >= 0
+                && is_readers(&committed)
             {
                 positions.insert((group.clone(), at), committed.offset);
             }

@@ -174,6 +174,7 @@ impl Syncing {
             absent: Vec::new(),
             budget: None,
             metrics: None,
+            has_position_group: false,
         };
         let (sender, progress) = watch::channel(Arc::new(Progress::default()));
         let (output, watching) = (output.clone(), progress.clone());

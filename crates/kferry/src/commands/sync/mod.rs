@@ -1,6 +1,7 @@
 //! `kferry sync`: one task from command line arguments, or those of a file, shown while they run.
 
 mod metrics;
+mod position;
 mod session;
 mod summary;
 
@@ -76,7 +77,13 @@ pub(crate) async fn run(args: SyncArgs, output: &Output) -> Result<(), Failure> 
     // Before anything connects: a second process on the same state is told so at once.
     for setup in setups {
         let journal = open(&setup.state).await?;
-        jobs.push(Job { setup, journal, budget: budget.clone(), metrics: metrics.clone() });
+        jobs.push(Job {
+            setup,
+            journal,
+            budget: budget.clone(),
+            metrics: metrics.clone(),
+            has_position_group: args.position_group,
+        });
     }
     let shutdown = signals::shutdown_token(output)?;
     match jobs.len() {
@@ -164,6 +171,7 @@ struct Job {
     /// Shared by all jobs.
     budget: Option<ByteBudget>,
     metrics: Option<Arc<Metrics>>,
+    has_position_group: bool,
 }
 
 impl Job {
@@ -173,7 +181,7 @@ impl Job {
         shutdown: &CancellationToken,
         is_one_of_several: bool,
     ) -> Result<(), Failure> {
-        let Self { setup, journal, budget, metrics } = self;
+        let Self { setup, journal, budget, metrics, has_position_group } = self;
         let TaskSetup { spec, source, target, state } = setup;
         let Some((source, target)) = connect(&source, &target, output, shutdown).await? else {
             return Err(interrupted());
@@ -188,7 +196,17 @@ impl Job {
             })
             .ok();
         let (shutdown, absent) = (shutdown.clone(), absent.into());
-        let session = Session { spec, source, target, journal, shutdown, absent, budget, metrics };
+        let session = Session {
+            spec,
+            source,
+            target,
+            journal,
+            shutdown,
+            absent,
+            budget,
+            metrics,
+            has_position_group,
+        };
         let report = session.run(output).await?;
         summary::show(name.as_str(), is_one_of_several, &report, output);
         if report.is_interrupted && once {

@@ -15,7 +15,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Metrics;
+use super::{Metrics, position::Position};
 use crate::{
     failure::Failure,
     output::{Output, progress::Display},
@@ -42,6 +42,8 @@ pub(crate) struct Session {
     pub(crate) budget: Option<ByteBudget>,
     /// Where what it does is counted.
     pub(crate) metrics: Option<Arc<Metrics>>,
+    /// Whether the source is told how far the copy has come.
+    pub(crate) has_position_group: bool,
 }
 
 impl Session {
@@ -64,11 +66,23 @@ impl Session {
         progress: watch::Sender<Arc<Progress>>,
         watching: watch::Receiver<Arc<Progress>>,
     ) -> Result<TaskReport, Failure> {
-        let Self { spec, source, target, journal, shutdown, absent, budget, metrics } = self;
+        let Self {
+            spec,
+            source,
+            target,
+            journal,
+            shutdown,
+            absent,
+            budget,
+            metrics,
+            has_position_group,
+        } = self;
         let budget = budget.unwrap_or_else(|| ByteBudget::new(spec.limits.in_flight_bytes_max));
         if let Some(metrics) = &metrics {
             metrics.begin(spec.name.as_str(), watching.clone());
         }
+        let position = has_position_group
+            .then(|| Position::start(spec.name.as_str(), &source, watching.clone()));
         let display = Display::start(output, spec.name.as_str(), watching);
         let name = spec.name.clone();
         let tell = sink(output, metrics.clone());
@@ -109,6 +123,9 @@ impl Session {
                 Ok(report)
             }
         };
+        if let Some(position) = position {
+            position.finish().await;
+        }
         if let Some(metrics) = &metrics {
             metrics.end(name.as_str());
         }
