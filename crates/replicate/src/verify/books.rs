@@ -44,7 +44,7 @@ pub enum Question {
         /// The target offset.
         target: TargetOffset,
     },
-    /// The groups that the task knows.
+    /// The groups that somebody else has on the target.
     Groups,
 }
 
@@ -58,8 +58,8 @@ pub enum Answer {
     Lanes(Vec<LaneView>),
     /// To [`Question::Segments`] and [`Question::AtTarget`]; fewer than asked for are the last ones.
     Segments(Vec<Segment>),
-    /// To [`Question::Groups`]; nothing when the task carries no group offsets.
-    Groups(Option<Vec<GroupView>>),
+    /// To [`Question::Groups`]: those that somebody else has on the target; nothing when the task carries no group offsets.
+    Groups(Option<Vec<String>>),
 }
 
 /// What matters of a lane.
@@ -81,15 +81,6 @@ pub struct LaneView {
     pub producers: Vec<i64>,
     /// The target has nothing of the lane that the state does not know: it was ended cleanly.
     pub is_settled: bool,
-}
-
-/// What matters of a group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GroupView {
-    /// Its id.
-    pub group: String,
-    /// Somebody else has it on the target.
-    pub is_taken_over: bool,
 }
 
 /// Why the books do not answer.
@@ -163,12 +154,9 @@ pub async fn answer(journal: &dyn Journal, question: Question) -> Result<Answer,
         }
         Question::Groups => {
             let groups = journal.load_groups().await?;
-            let view = |record: crate::journal::GroupRecord| GroupView {
-                group: record.group,
-                is_taken_over: record.taken_over,
-            };
             let has_any = !groups.is_empty();
-            Answer::Groups(has_any.then(|| groups.into_iter().map(view).collect()))
+            let taken_over = groups.into_iter().filter(|record| record.taken_over);
+            Answer::Groups(has_any.then(|| taken_over.map(|record| record.group).collect()))
         }
     })
 }

@@ -8,7 +8,7 @@ use kafka_client::{Client, ClientError, TopicPartition};
 use tokio::time::sleep;
 
 use super::Context;
-use super::books::{Answer, BooksError, GroupView, LaneView, Question};
+use super::books::{Answer, BooksError, LaneView, Question};
 use super::partition::{segments, unexpected};
 use super::report::{DIFFERENCES_MAX, GroupDifference, GroupsReport};
 use crate::groups::is_readers;
@@ -29,15 +29,15 @@ enum Belongs {
 /// Compares all groups. Those that are off are looked at `looks` times in all.
 pub(super) async fn compare(context: &Context, looks: u32) -> Option<GroupsReport> {
     let mut report = GroupsReport::default();
-    let known = match context.books.ask(Question::Groups).await {
+    let taken_over = match context.books.ask(Question::Groups).await {
         Ok(Answer::Groups(None)) => return None,
-        Ok(Answer::Groups(Some(known))) => known,
+        Ok(Answer::Groups(Some(taken_over))) => taken_over,
         Ok(other) => return Some(failed(unexpected(&other).to_string())),
         Err(error) => return Some(failed(format!("the state: {error}"))),
     };
     let mut first = BTreeMap::new();
     for look in 1..=looks.max(1) {
-        report = match one_look(context, &known, &mut first).await {
+        report = match one_look(context, &taken_over, &mut first).await {
             Ok(report) => report,
             Err(error) => return Some(failed(error)),
         };
@@ -56,7 +56,7 @@ fn failed(error: String) -> GroupsReport {
 /// `first` keeps where each position belonged when it was seen first: a group that moves may lag by a look.
 async fn one_look(
     context: &Context,
-    known: &[GroupView],
+    taken_over: &[String],
     first: &mut BTreeMap<Place, i64>,
 ) -> Result<GroupsReport, String> {
     let mut report = GroupsReport::default();
@@ -76,7 +76,7 @@ async fn one_look(
         let Some(lane) = lanes.get(&at).filter(|lane| context.is_wanted(&lane.lane)) else {
             continue;
         };
-        if known.iter().any(|view| view.group == group && view.is_taken_over) {
+        if taken_over.contains(&group) {
             report.taken_over += 1;
             continue;
         }

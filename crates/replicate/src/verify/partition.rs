@@ -239,7 +239,7 @@ impl Comparison<'_> {
             Piece::Batches(batches) => {
                 for (batch, seen) in batches {
                     match seen {
-                        Seen::Control => {}
+                        Seen::Control => self.walk.push_control(&batch),
                         Seen::Aborted => self.walk.push_aborted(&batch),
                         Seen::Committed => self.walk.push_source(batch)?,
                     }

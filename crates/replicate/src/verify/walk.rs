@@ -73,8 +73,8 @@ pub(super) struct Walk {
     is_map_ended: bool,
     /// Behind the last segment that was done with.
     mapped_next: SourceOffset,
-    /// Source offsets of aborted batches, from the segment at hand on.
-    aborted: VecDeque<Range<i64>>,
+    /// Source offsets that belong on no target (aborted batches, markers), from the segment at hand on; neighbours are one.
+    left_behind: VecDeque<Range<i64>>,
     limits: RecordLimits,
     pub(super) tally: Tally,
     pub(super) differences: Vec<Difference>,
@@ -104,7 +104,7 @@ impl Walk {
             target_range,
             segments: VecDeque::new(),
             is_map_ended: false,
-            aborted: VecDeque::new(),
+            left_behind: VecDeque::new(),
             limits,
             tally: Tally::default(),
             differences: Vec::new(),
@@ -120,7 +120,16 @@ impl Walk {
     /// A batch of the source whose transaction was aborted.
     pub(super) fn push_aborted(&mut self, batch: &Batch) {
         self.tally.aborted_batches += 1;
-        self.aborted.push_back(batch.base_offset()..batch.next_offset());
+        self.push_control(batch);
+    }
+
+    /// A marker of the source.
+    pub(super) fn push_control(&mut self, batch: &Batch) {
+        let (start, end) = (batch.base_offset(), batch.next_offset());
+        match self.left_behind.back_mut() {
+            Some(last) if last.end == start => last.end = end,
+            _ => self.left_behind.push_back(start..end),
+        }
     }
 
     /// A batch of the target without control records.
@@ -191,8 +200,9 @@ impl Walk {
             (false, false) => {
                 self.segments.pop_front();
                 self.mapped_next = segment.source_end();
-                while self.aborted.front().is_some_and(|range| range.end <= self.mapped_next.0) {
-                    self.aborted.pop_front();
+                while self.left_behind.front().is_some_and(|range| range.end <= self.mapped_next.0)
+                {
+                    self.left_behind.pop_front();
                 }
                 Ok(())
             }
@@ -231,10 +241,10 @@ impl Walk {
     /// The target's front is a copy of the record at `source`, which the source does not show.
     fn surplus(&mut self, source: SourceOffset) -> Result<(), Unreadable> {
         let Some(Unpacked { record, .. }) = self.target.take(&self.limits)? else { return Ok(()) };
-        let is_aborted = self.aborted.iter().any(|range| range.contains(&source.0));
+        let is_left_behind = self.left_behind.iter().any(|range| range.contains(&source.0));
         if source.0 < self.facts.source_start {
             self.tally.expired_on_source += 1;
-        } else if self.facts.is_source_compacted && !is_aborted {
+        } else if self.facts.is_source_compacted && !is_left_behind {
             self.tally.cleaned_on_source += 1;
         } else {
             let at = TargetOffset(record.offset);

@@ -5,6 +5,8 @@ use std::time::Duration;
 use kafka_sim::Release;
 use kafka_wire::compression::Compression;
 use kafka_wire::record::BatchOptions;
+use replicate::journal::MemoryJournal;
+use replicate::spec::LossPolicy;
 use replicate::verify::VerifyError;
 use tokio::time::sleep;
 
@@ -209,6 +211,34 @@ async fn several_source_partitions_in_one() {
     assert!(report.totals.foreign >= 50, "{report:#?}");
     // The counts differ, as they were meant to.
     assert_eq!(report.topics[0].partition_counts, Some((2, 1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_was_made_anew_and_went_on() {
+    let mut world = World::new();
+    world.spec.source_policies.recreated = LossPolicy::Continue;
+    world.fill(4);
+    world.copy().await;
+    world.source.delete_topic(TOPIC);
+    world.source.create_topic(TOPIC, 2, &[]).unwrap();
+    world.fill(6);
+    world.copy().await;
+    world.equal(60).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_found_its_place_without_its_state() {
+    let mut world = World::new();
+    world.fill(10);
+    world.copy().await;
+    world.journal = MemoryJournal::new();
+    world.fill(10);
+    world.copy().await;
+    let report = world.report().await;
+    assert!(report.is_equal(), "{report:#?}");
+    let totals = &report.totals;
+    assert_eq!(totals.records + totals.offsets_before, 200, "{report:#?}");
+    assert!(totals.records >= 100, "{report:#?}");
 }
 
 #[tokio::test(start_paused = true)]

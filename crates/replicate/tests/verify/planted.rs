@@ -177,6 +177,21 @@ async fn an_aborted_record_that_was_copied() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn records_that_the_source_has_lost() {
+    let mut world = World::new();
+    world.spec.source_policies.truncation = replicate::spec::LossPolicy::Continue;
+    world.fill(4);
+    world.copy().await;
+    // An unclean election: the target keeps what the source has not, as its operator chose.
+    world.source.truncate(TOPIC, 0, 15).unwrap();
+    world.fill(2);
+    world.copy().await;
+    let extra: Vec<_> = (15..20).map(|at| format!("t-0 - {at} extra")).collect();
+    let extra: Vec<&str> = extra.iter().map(String::as_str).collect();
+    world.differs(&extra).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn damage_on_the_target_is_told_with_its_place() {
     let world = copied().await;
     let entries = world.target.log(TOPIC, 0).unwrap();
