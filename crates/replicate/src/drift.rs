@@ -13,7 +13,7 @@ use crate::task::{Role, TaskError};
 use crate::topic_config::compare_as;
 use crate::topics::pairs::{PAIRS_MAX, Pairs};
 use crate::topics::plan::{partition_count, replica_count};
-use crate::topics::survey::scope;
+use crate::topics::survey::{one_cluster, scope};
 
 /// Where source and target differ.
 #[derive(Clone, Debug, Serialize)]
@@ -126,13 +126,9 @@ pub async fn drift(
     let shown = shown.map_err(TaskError::client(Role::Source))?;
     let nothing = TopicQuery::Named(Vec::new());
     let there = target.refresh_metadata(nothing).await.map_err(TaskError::client(Role::Target))?;
-    if let (Some(source_id), Some(target_id)) = (&shown.cluster_id, &there.cluster_id)
-        && source_id == target_id
-    {
-        return Err(TaskError::SameCluster { cluster_id: source_id.clone() });
-    }
+    let is_one_cluster = one_cluster(spec, shown.cluster_id.as_ref(), there.cluster_id.as_ref())?;
     let known = Known::load(journal).await?;
-    let scope = scope(&shown, spec, &known.names);
+    let scope = scope(&shown, spec, &known.names, is_one_cluster);
     let mut drift =
         Drift { task: spec.name.clone(), topics: scope.wanted.len(), differences: Vec::new() };
     for (topic, target_topic, reason) in scope.refused {

@@ -29,7 +29,7 @@ use crate::task::{Role, TaskError};
 use crate::topic_config::TopicConfig;
 use crate::topics::create::{Created, Creator, Made, Mode};
 use crate::topics::plan::{Creation, Growth, Step, TargetCluster, partition_count, replica_count};
-use crate::topics::survey::{Scope, Survey, Wanted, scope, survey};
+use crate::topics::survey::{Scope, Survey, Wanted, one_cluster, scope, survey};
 
 /// How long the target may take to say what it thinks of the topics.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -182,15 +182,17 @@ pub async fn plan(
         eta_s: None,
         findings: Vec::new(),
     };
-    if let (Some(source_id), Some(target_id)) = (&plan.source_cluster, &plan.target_cluster)
-        && source_id == target_id
-    {
-        let cluster_id = source_id.clone();
-        plan.find(None, Problem::SameCluster { cluster_id });
-        return Ok(plan);
-    }
+    let ids = (plan.source_cluster.as_ref(), plan.target_cluster.as_ref());
+    let is_one_cluster = match one_cluster(spec, ids.0, ids.1) {
+        Ok(is_one_cluster) => is_one_cluster,
+        Err(TaskError::SameCluster { cluster_id }) => {
+            plan.find(None, Problem::SameCluster { cluster_id });
+            return Ok(plan);
+        }
+        Err(error) => return Err(error),
+    };
     let known = Known::load(journal).await?;
-    let planner = Planner { spec, source, target, known };
+    let planner = Planner { spec, source, target, known, is_one_cluster };
     planner.topics(&shown, &mut plan).await?;
     if spec.topics == TopicSelection::All {
         planner.groups(&mut plan).await?;
@@ -204,11 +206,13 @@ struct Planner<'a> {
     source: &'a Client,
     target: &'a Client,
     known: Known,
+    is_one_cluster: bool,
 }
 
 impl Planner<'_> {
     async fn topics(&self, shown: &ClusterMetadata, plan: &mut Plan) -> Result<(), TaskError> {
-        let Scope { wanted, refused } = scope(shown, self.spec, &self.known.names);
+        let Scope { wanted, refused } =
+            scope(shown, self.spec, &self.known.names, self.is_one_cluster);
         for (topic, target_name, reason) in refused {
             let count = shown.topics.get(&topic).map_or(0, |topic| partition_count(topic));
             plan.refuse(&topic, &target_name, count, reason);
@@ -244,7 +248,9 @@ impl Planner<'_> {
                     plan.refuse(&topic.name, &target_name, partition_count(&topic), reason);
                 }
             }
-            if topic.name != target_name {
+            if topic.name.chars().count() > target_name.chars().count()
+                && self.spec.rename.is_none()
+            {
                 plan.find(Some((&topic.name, &target_name)), Problem::Renamed);
             }
         }

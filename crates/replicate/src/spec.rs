@@ -1,15 +1,17 @@
 //! What a task is asked to do: the one description that the command line and the control plane share.
 
+mod topics;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use regex::Regex;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use thiserror::Error;
 
 use crate::lane::Coalescing;
 pub use crate::pace::RateLimit;
+pub use topics::{Rename, TopicLists, TopicPattern, TopicSelection};
 
 /// The longest task name, in characters.
 pub const TASK_NAME_CHARS_MAX: usize = 64;
@@ -55,6 +57,24 @@ pub enum SpecError {
     /// A metadata task copies no records that could begin anywhere.
     #[error("a start position needs records: with sync mode metadata none are copied")]
     StartNeedsData,
+    /// A renamed topic could not be called so.
+    #[error("topic names consist of letters, digits, '_', '-' and '.', but {text:?} has {found:?}")]
+    RenameCharacter {
+        /// The text that becomes a part of names.
+        text: String,
+        /// The character.
+        found: char,
+    },
+    /// A replacement names a group that its expression does not have.
+    #[error(
+        "the replacement {text:?} names the group {group:?}, which the expression does not have"
+    )]
+    RenameGroup {
+        /// The replacement.
+        text: String,
+        /// The group.
+        group: String,
+    },
     /// A limit is out of its range.
     #[error("{name} is {found}, but must be {range}")]
     Limit {
@@ -261,92 +281,6 @@ impl FromStr for ConfigSync {
     }
 }
 
-/// A regular expression that must match a whole topic name.
-#[derive(Clone, Debug)]
-pub struct TopicPattern {
-    text: String,
-    regex: Regex,
-}
-
-impl TopicPattern {
-    /// The expression as it was given.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Whether the expression matches the whole of `name`.
-    #[must_use]
-    pub fn matches(&self, name: &str) -> bool {
-        self.regex.is_match(name)
-    }
-}
-
-impl PartialEq for TopicPattern {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-impl FromStr for TopicPattern {
-    type Err = SpecError;
-
-    fn from_str(text: &str) -> Result<Self, SpecError> {
-        let error = |cause: regex::Error| {
-            let (position, message) = explain(&cause);
-            SpecError::Pattern { pattern: text.to_owned(), position, message }
-        };
-        // Alone first: positions are then those of the given text, and `a)|(b` is no way around the anchors.
-        Regex::new(text).map_err(error)?;
-        // In (?x) mode a comment at the end would swallow the closing bracket; a line break ends it there.
-        let regex = Regex::new(&format!("^(?:{text})$"))
-            .or_else(|_| Regex::new(&format!("^(?:{text}\n)$")))
-            .map_err(error)?;
-        Ok(Self { text: text.to_owned(), regex })
-    }
-}
-
-impl Serialize for TopicPattern {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
-    }
-}
-
-/// Position (from 1) and message of a syntax error. `regex` tells the position only in its drawing: the expression
-/// on one line, indented by four, and carets below.
-fn explain(cause: &regex::Error) -> (Option<usize>, String) {
-    let text = cause.to_string();
-    let position = text
-        .lines()
-        .find(|line| line.contains('^') && line.chars().all(|c| c == ' ' || c == '^'))
-        .and_then(|line| line.find('^'))
-        .and_then(|column| (column + 1).checked_sub(4));
-    let message = text.lines().last().unwrap_or_default();
-    (position, message.strip_prefix("error: ").unwrap_or(message).to_owned())
-}
-
-/// Which topics travel. Internal ones (`__…`) never do.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TopicSelection {
-    /// All that are not internal.
-    #[default]
-    All,
-    /// Those whose whole name matches.
-    Regex(TopicPattern),
-}
-
-impl TopicSelection {
-    /// Whether the topic `name` is selected, internal or not.
-    #[must_use]
-    pub fn matches(&self, name: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Regex(pattern) => pattern.matches(name),
-        }
-    }
-}
-
 /// Bounds and paces of a task; every one can be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskLimits {
@@ -458,6 +392,8 @@ pub struct TaskSpec {
     pub sync: SyncMode,
     /// Which topics travel.
     pub topics: TopicSelection,
+    /// What topics are called on the target.
+    pub rename: Rename,
     /// Where the copy begins.
     pub start: StartPosition,
     /// On: records of source partition p go to target partition p. Off: to p mod the target's count.
@@ -501,6 +437,7 @@ impl TaskSpec {
             name,
             sync: SyncMode::default(),
             topics: TopicSelection::default(),
+            rename: Rename::default(),
             start: StartPosition::default(),
             same_partition: true,
             config_sync: ConfigSync::default(),
@@ -520,14 +457,11 @@ impl TaskSpec {
     /// [`SpecError`] names the first that does not.
     pub fn validate(&self) -> Result<(), SpecError> {
         match (&self.topics, self.sync) {
-            (TopicSelection::Regex(_), SyncMode::MetadataDataOffsets) => {
-                return Err(SpecError::OffsetsNeedAllTopics);
-            }
-            (TopicSelection::Regex(_), SyncMode::Metadata) => {
-                return Err(SpecError::PatternNeedsData);
-            }
-            _ => {}
+            (TopicSelection::All, _) | (_, SyncMode::MetadataData) => {}
+            (_, SyncMode::MetadataDataOffsets) => return Err(SpecError::OffsetsNeedAllTopics),
+            (_, SyncMode::Metadata) => return Err(SpecError::PatternNeedsData),
         }
+        self.rename.validate()?;
         if !self.sync.copies_data() && self.start != StartPosition::Earliest {
             return Err(SpecError::StartNeedsData);
         }
@@ -601,42 +535,6 @@ mod tests {
                 "a task name consists of letters, digits, '_', '-' and '.', but character 1 is 'é'",
             ),
         );
-    }
-
-    #[track_caller]
-    fn check_pattern(pattern: &str, name: &str, expected: bool) {
-        assert_eq!(
-            pattern.parse::<TopicPattern>().unwrap().matches(name),
-            expected,
-            "{pattern} on {name}"
-        );
-    }
-
-    #[test]
-    fn patterns_match_whole_names() {
-        check_pattern("orders", "orders", true);
-        check_pattern("orders", "my-orders", false);
-        check_pattern("orders", "orders-2", false);
-        check_pattern("a|ab", "ab", true);
-        check_pattern("a|b", "bb", false);
-        check_pattern("orders.*", "orders-2", true);
-        check_pattern("^orders$", "orders", true);
-        check_pattern("(?i)ORDERS", "orders", true);
-        check_pattern("(?x) orders # the main ones", "orders", true);
-        check_pattern("(?x) orders # the main ones", "orders2", false);
-        check_pattern("", "", true);
-    }
-
-    #[test]
-    fn broken_patterns_name_the_position() {
-        for (pattern, expected) in
-            [("ab(c", Some(3)), ("[z-a]", Some(2)), ("a)|(b", Some(2)), ("*a", Some(1))]
-        {
-            let error = pattern.parse::<TopicPattern>().unwrap_err();
-            let SpecError::Pattern { position, ref message, .. } = error else { panic!("{error}") };
-            assert_eq!(position, expected, "{error}");
-            assert!(!message.is_empty());
-        }
     }
 
     #[track_caller]

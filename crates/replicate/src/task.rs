@@ -29,6 +29,7 @@ use crate::journal::{Claim, Journal, JournalError, LaneKey, LaneRecord, TaskIden
 use crate::pace::Pace;
 use crate::progress::{LaneState, LaneStatus, Progress};
 use crate::spec::TaskSpec;
+use crate::topics::survey::one_cluster;
 use crate::topics::{SyncedTopic, TopicSync};
 use crate::worker::{Command, Sink, Worker, WorkerContext};
 
@@ -158,11 +159,8 @@ impl Running {
             task.source.metadata(nothing()).await.map_err(TaskError::client(Role::Source))?;
         let target =
             task.target.metadata(nothing()).await.map_err(TaskError::client(Role::Target))?;
-        if let (Some(source), Some(target)) = (&source.cluster_id, &target.cluster_id)
-            && source == target
-        {
-            return Err(TaskError::SameCluster { cluster_id: source.clone() });
-        }
+        let is_one_cluster =
+            one_cluster(&task.spec, source.cluster_id.as_ref(), target.cluster_id.as_ref())?;
         let identity = TaskIdentity {
             task: task.spec.name.to_string(),
             source_cluster_id: source.cluster_id.clone(),
@@ -191,7 +189,8 @@ impl Running {
             task.target.clone(),
             Arc::clone(&task.journal),
             Arc::clone(&task.sink),
-        );
+        )
+        .within_one_cluster(is_one_cluster);
         let ctx = Arc::new(WorkerContext {
             task: task.spec.name.clone(),
             source: task.source.clone(),

@@ -88,6 +88,8 @@ pub struct TopicSync {
     spec: TaskSpec,
     source: Client,
     target: Client,
+    /// Both are one: copies are not to be copied.
+    is_one_cluster: bool,
     journal: Arc<dyn Journal>,
     tell: Teller,
     /// What the journal knows, by source name.
@@ -127,6 +129,7 @@ impl TopicSync {
             spec,
             source,
             target,
+            is_one_cluster: false,
             journal,
             tell,
             records: BTreeMap::new(),
@@ -136,6 +139,13 @@ impl TopicSync {
             told: BTreeSet::new(),
             creator: Creator::default(),
         }
+    }
+
+    /// The same, where source and target are one cluster or are not.
+    #[must_use]
+    pub fn within_one_cluster(mut self, is_one_cluster: bool) -> Self {
+        self.is_one_cluster = is_one_cluster;
+        self
     }
 
     /// How many topics in scope do not travel at the moment.
@@ -224,7 +234,7 @@ impl TopicSync {
             .iter()
             .map(|(source, record)| (source.clone(), record.target_topic.clone()))
             .collect();
-        let scope = scope(source, &self.spec, &known);
+        let scope = scope(source, &self.spec, &known, self.is_one_cluster);
         for (topic, target_name, reason) in scope.refused {
             let is_unreadable = matches!(reason, SkipReason::SourceUnreadable { .. });
             if !is_unreadable || !self.synced.contains_key(&topic) {

@@ -340,9 +340,11 @@ async fn only_unlimited_retention_follows_and_drift_is_told_once() {
 #[tokio::test(start_paused = true)]
 async fn settings_follow_when_asked_to() {
     let mut world =
-        World::of(cluster("source", Release::V4_2, 3), cluster("target", Release::V4_2, 1));
+        World::of(cluster("source", Release::V4_2, 3), cluster("target", Release::V4_2, 2));
     world.spec.config_sync = ConfigSync::Follow;
-    world.source.create_replicated_topic("a", 1, 3, &[("retention.ms", "1000")]).unwrap();
+    let settings = [("retention.ms", "1000")];
+    world.source.create_replicated_topic("a", 1, 3, &settings).unwrap();
+    world.target.create_replicated_topic("a", 1, 2, &settings).unwrap();
     let mut sync = world.sync();
     sync.initial().await.unwrap();
     sync.scheduled().await.unwrap();
@@ -357,8 +359,8 @@ async fn settings_follow_when_asked_to() {
     assert!(told.iter().all(|event| matches!(event, Event::ConfigApplied { .. })), "{told:?}");
     assert_eq!(world.target_value("a", "retention.ms").as_deref(), Some("5000"));
     assert_eq!(world.target_value("a", "segment.bytes").as_deref(), Some("2000000"));
-    // One broker: more would refuse all writes.
-    assert_eq!(world.target_value("a", "min.insync.replicas").as_deref(), Some("1"));
+    // It has two replicas there: more would refuse all writes.
+    assert_eq!(world.target_value("a", "min.insync.replicas").as_deref(), Some("2"));
     // Taken back on the source.
     world.source.set_topic_config("a", "segment.bytes", None).unwrap();
     sync.scheduled().await.unwrap();

@@ -84,6 +84,24 @@ pub(crate) struct TaskSettings {
     /// Only topics whose whole name matches this regular expression; all topics without it
     #[arg(long, value_name = "REGEX")]
     pub(crate) topics: Option<TopicPattern>,
+    /// Only topics whose whole name matches this regular expression or --topics, repeatable
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) include: Vec<TopicPattern>,
+    /// No topics whose whole name matches this regular expression, repeatable
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) exclude: Vec<TopicPattern>,
+    /// Goes before the names of topics on the target
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) rename_prefix: String,
+    /// Goes behind the names of topics on the target
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) rename_suffix: String,
+    /// A topic whose whole name matches this regular expression is called --rename-to on the target
+    #[arg(long, value_name = "REGEX", requires = "rename_to")]
+    pub(crate) rename_match: Option<TopicPattern>,
+    /// What such a topic is called; $1 and ${name} stand for groups of --rename-match
+    #[arg(long, value_name = "TEXT", requires = "rename_match")]
+    pub(crate) rename_to: Option<String>,
     /// Where to start where nothing was copied yet: earliest, latest, or a time (RFC 3339 or epoch milliseconds)
     #[arg(long, value_name = "START", default_value = "earliest", value_parser = start, allow_hyphen_values = true)]
     pub(crate) start: StartArg,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args as _, Command, FromArgMatches as _};
 use replicate::spec::{
-    RateLimit, SourcePolicies, StartPosition, TaskSpec, TopicSelection, UnknownTarget,
+    RateLimit, Rename, SourcePolicies, StartPosition, TaskSpec, TopicSelection, UnknownTarget,
     WorkerThreads,
 };
 
@@ -43,8 +43,7 @@ pub(crate) fn tasks(args: &TaskArgs) -> Result<Vec<TaskSetup>, Failure> {
         return read::load(file);
     }
     let mut spec = spec(&args.settings);
-    spec.validate()
-        .map_err(|error| Failure::usage("--sync, --topics and --start").because(&error))?;
+    spec.validate().map_err(|error| Failure::usage("the options").because(&error))?;
     // The parser has seen to it that both are there.
     let source = super::connection("--source", args.source.as_deref().unwrap_or_default())?;
     let target = super::connection("--target", args.target.as_deref().unwrap_or_default())?;
@@ -103,7 +102,13 @@ fn spec(settings: &TaskSettings) -> TaskSpec {
     let mut spec = TaskSpec::new(settings.name.clone());
     spec.worker_threads = WorkerThreads::Own;
     spec.sync = settings.sync.into();
-    spec.topics = settings.topics.clone().map_or(TopicSelection::All, TopicSelection::Regex);
+    let include = settings.topics.iter().chain(&settings.include).cloned().collect();
+    spec.topics = TopicSelection::of(include, settings.exclude.clone());
+    spec.rename = Rename {
+        prefix: settings.rename_prefix.clone(),
+        suffix: settings.rename_suffix.clone(),
+        replace: settings.rename_match.clone().zip(settings.rename_to.clone()),
+    };
     spec.start = match settings.start {
         StartArg::Earliest => StartPosition::Earliest,
         StartArg::Latest => StartPosition::Latest,

@@ -7,11 +7,13 @@ use serde::Serialize;
 #[serde(tag = "reason", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// Its name, cut to 128 characters, is taken by another source topic.
+    /// Its name on the target, cut to 128 characters, is taken by another source topic.
     NameCollision {
         /// The topic that has the name.
         other: String,
     },
+    /// Source and target are one cluster, and the topic would be copied to itself.
+    SameTopic,
     /// `same_partition` is on, the target topic has fewer partitions and cannot be given more.
     TooFewPartitions {
         /// Partitions on the source.

@@ -38,8 +38,14 @@ impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NameCollision { other } => {
-                write!(f, "its name, cut to 128 characters, is taken by source topic {other}")
+                write!(
+                    f,
+                    "its name on the target (at most 128 characters) is taken by source topic {other}"
+                )
             }
+            Self::SameTopic => f.write_str(
+                "source and target are one cluster, and renaming leaves its name as it is",
+            ),
             Self::TooFewPartitions { source_count, target_count, cause } => {
                 write!(
                     f,
@@ -294,6 +300,7 @@ impl Event {
                 SkipReason::NameCollision { .. } => {
                     "copy one of the two topics in a task of its own"
                 }
+                SkipReason::SameTopic => "rename it, or leave it out with a topic expression",
                 SkipReason::TooFewPartitions { .. } => {
                     "give the target topic more partitions, or start the task with --same-partition false"
                 }

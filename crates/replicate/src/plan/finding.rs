@@ -191,7 +191,7 @@ impl Problem {
     #[must_use]
     pub fn cure(&self) -> Option<String> {
         let cure = match self {
-            Self::SameCluster { .. } => "name two different clusters",
+            Self::SameCluster { .. } => "name two different clusters, or rename the topics",
             Self::NothingInScope => {
                 "look at the topic expression, and at what the source lets us see"
             }
@@ -200,6 +200,7 @@ impl Problem {
                 SkipReason::NameCollision { .. } => {
                     "rename one of the topics, or leave it out with a topic expression"
                 }
+                SkipReason::SameTopic => "rename it, or leave it out with a topic expression",
                 SkipReason::TooFewPartitions { .. } => {
                     "add the partitions on the target, or set same_partition to false"
                 }

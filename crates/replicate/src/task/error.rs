@@ -70,9 +70,10 @@ impl TaskError {
         match self {
             Self::Client { error, .. } => error.cure(),
             Self::Journal(error) => error.cure(),
-            Self::SameCluster { .. } => {
-                Some("name two different clusters as --source and --target".to_owned())
-            }
+            Self::SameCluster { .. } => Some(
+                "name two different clusters as --source and --target, or rename the topics"
+                    .to_owned(),
+            ),
             Self::Spec(_) => None,
             Self::Worker { .. } => Some(
                 "run again: the copy goes on where it was; please report this with the log"

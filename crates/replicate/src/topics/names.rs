@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_client::TopicMetadata;
 
-use crate::spec::TopicSelection;
+use crate::spec::{Rename, TopicSelection};
 
 /// The longest name that a target topic gets, in characters.
 pub(super) const NAME_CHARS_MAX: usize = 128;
 
-/// The name on the target: the first 128 characters.
-pub(super) fn target_name(source: &str) -> &str {
-    source.char_indices().nth(NAME_CHARS_MAX).map_or(source, |(end, _)| &source[..end])
+/// The name on the target: the first 128 characters of what it is renamed to.
+pub(super) fn target_name(source: &str, rename: &Rename) -> String {
+    let renamed = rename.apply(source);
+    let cut = renamed.char_indices().nth(NAME_CHARS_MAX).map(|(end, _)| &renamed[..end]);
+    cut.unwrap_or(&renamed).to_owned()
 }
 
 /// Whether a topic belongs to the cluster itself or to a tool's inside, and never travels.
@@ -29,31 +31,41 @@ pub(super) struct Names {
 }
 
 /// Names for all topics of `found` that are in scope. What was `known` before keeps its name; then whole names come
-/// before cut ones, then the alphabet decides: the same answer each time, whatever order topics are found in.
+/// before cut ones, then the alphabet decides: the same answer each time, whatever order topics are found in. Within
+/// one cluster, copies are not copied again.
 pub(super) fn choose<'a>(
     found: impl IntoIterator<Item = &'a TopicMetadata>,
-    selection: &TopicSelection,
+    (selection, rename): (&TopicSelection, &Rename),
     known: &BTreeMap<String, String>,
+    is_one_cluster: bool,
 ) -> Names {
     let mut names = Names::default();
-    let mut owners: BTreeMap<&str, &str> =
-        known.iter().map(|(source, target)| (target.as_str(), source.as_str())).collect();
+    let mut owners: BTreeMap<String, String> =
+        known.iter().map(|(source, target)| (target.clone(), source.clone())).collect();
     let in_scope: BTreeSet<_> = found
         .into_iter()
         .filter(|topic| !is_internal(topic) && selection.matches(&topic.name))
-        .map(|topic| (topic.name.chars().count() > NAME_CHARS_MAX, topic.name.as_str()))
+        .map(|topic| topic.name.as_str())
+        .filter(|name| !is_one_cluster || !rename.may_have_made(name))
+        .map(|name| (rename.apply(name).chars().count() > NAME_CHARS_MAX, name))
         .collect();
     for (_, source) in in_scope {
-        let target = known.get(source).map_or_else(|| target_name(source), String::as_str);
-        match owners.get(target) {
-            Some(owner) if *owner != source => {
-                names.collided.insert(source.to_owned(), (*owner).to_owned());
+        let known = known.get(source).cloned();
+        let target = known.unwrap_or_else(|| target_name(source, rename));
+        match owners.get(&target) {
+            Some(owner) if owner != source => {
+                names.collided.insert(source.to_owned(), owner.clone());
             }
             _ => {
-                owners.insert(target, source);
-                names.chosen.insert(source.to_owned(), target.to_owned());
+                owners.insert(target.clone(), source.to_owned());
+                names.chosen.insert(source.to_owned(), target);
             }
         }
+    }
+    if is_one_cluster {
+        // A topic that another one is copied to is a copy.
+        names.chosen.retain(|source, _| owners.get(source).is_none_or(|owner| owner == source));
+        names.collided.retain(|source, _| !owners.contains_key(source));
     }
     names
 }
@@ -86,7 +98,8 @@ mod tests {
             pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
         };
         let topics: Vec<_> = found.iter().map(|name| topic(name)).collect();
-        let names = choose(&topics, &TopicSelection::All, &owned(known));
+        let names =
+            choose(&topics, (&TopicSelection::All, &Rename::default()), &owned(known), false);
         assert_eq!(names, Names { chosen: owned(chosen), collided: owned(collided) });
     }
 
@@ -104,8 +117,9 @@ mod tests {
     fn long_names_are_cut() {
         let name = "x".repeat(130);
         check(&[&name], &[], &[(&name, &"x".repeat(128))], &[]);
-        assert_eq!(target_name(&"x".repeat(128)), "x".repeat(128));
-        assert_eq!(target_name(&"é".repeat(129)), "é".repeat(128));
+        let none = Rename::default();
+        assert_eq!(target_name(&"x".repeat(128), &none), "x".repeat(128));
+        assert_eq!(target_name(&"é".repeat(129), &none), "é".repeat(128));
     }
 
     #[test]
@@ -123,7 +137,43 @@ mod tests {
     fn a_pattern_selects() {
         let topics = [topic("orders"), topic("orders-2"), topic("__orders")];
         let selection = TopicSelection::Regex("(__)?orders".parse().unwrap());
-        let names = choose(&topics, &selection, &BTreeMap::new());
+        let names = choose(&topics, (&selection, &Rename::default()), &BTreeMap::new(), false);
         assert_eq!(names.chosen.into_keys().collect::<Vec<_>>(), ["orders"]);
+    }
+
+    fn chosen(found: &[&str], rename: &Rename, is_one_cluster: bool) -> Names {
+        let topics: Vec<_> = found.iter().map(|name| topic(name)).collect();
+        choose(&topics, (&TopicSelection::All, rename), &BTreeMap::new(), is_one_cluster)
+    }
+
+    #[test]
+    fn names_are_changed_then_cut() {
+        let rename = Rename { prefix: "eu.".to_owned(), ..Rename::default() };
+        let long = "x".repeat(127);
+        let names = chosen(&["a", &long], &rename, false);
+        assert_eq!(names.chosen["a"], "eu.a");
+        assert_eq!(names.chosen[&long], format!("eu.{}", "x".repeat(125)));
+        let replace = Some(("(.).".parse().unwrap(), "$1".to_owned()));
+        let names = chosen(&["a1", "a2"], &Rename { replace, ..Rename::default() }, false);
+        assert_eq!((names.chosen["a1"].as_str(), names.collided["a2"].as_str()), ("a", "a1"));
+    }
+
+    #[test]
+    fn copies_within_one_cluster_are_not_copied_again() {
+        let names = |rename: &Rename| -> Vec<_> {
+            let names = chosen(&["a", "b", "copy.a", "copy.b"], rename, true);
+            assert_eq!(names.collided, BTreeMap::new());
+            names.chosen.into_iter().collect()
+        };
+        let expected = |pairs: &[(&str, &str)]| -> Vec<_> {
+            pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+        };
+        let rename = Rename { prefix: "copy.".to_owned(), ..Rename::default() };
+        assert_eq!(names(&rename), expected(&[("a", "copy.a"), ("b", "copy.b")]));
+        let replace = Some(("(a)".parse().unwrap(), "copy.$1".to_owned()));
+        let rename = Rename { replace, ..Rename::default() };
+        // The others keep their names, and cannot travel within one cluster.
+        let found = names(&rename);
+        assert_eq!(found, expected(&[("a", "copy.a"), ("b", "b"), ("copy.b", "copy.b")]));
     }
 }

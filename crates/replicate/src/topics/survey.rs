@@ -27,20 +27,46 @@ pub(crate) struct Scope {
     pub(crate) refused: Vec<(String, String, SkipReason)>,
 }
 
+/// Whether both ends are one cluster; an id that is not told counts as another.
+///
+/// # Errors
+/// [`TaskError::SameCluster`] when they are, and no topic is renamed: the copy would feed on itself.
+pub(crate) fn one_cluster(
+    spec: &TaskSpec,
+    source: Option<&String>,
+    target: Option<&String>,
+) -> Result<bool, TaskError> {
+    match (source, target) {
+        (Some(source), Some(target)) if source == target => {
+            if spec.rename.is_none() {
+                return Err(TaskError::SameCluster { cluster_id: source.clone() });
+            }
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
 /// The topics that `source` shows, under the names that are `known` or else chosen.
 pub(crate) fn scope(
     source: &ClusterMetadata,
     spec: &TaskSpec,
     known: &BTreeMap<String, String>,
+    is_one_cluster: bool,
 ) -> Scope {
-    let names = names::choose(source.topics.values().map(AsRef::as_ref), &spec.topics, known);
+    let shown = source.topics.values().map(AsRef::as_ref);
+    let names = names::choose(shown, (&spec.topics, &spec.rename), known, is_one_cluster);
     let mut scope = Scope::default();
     for (topic, other) in names.collided {
-        let target_name = names::target_name(&topic).to_owned();
+        let target_name = names::target_name(&topic, &spec.rename);
         scope.refused.push((topic, target_name, SkipReason::NameCollision { other }));
     }
     for (name, target_name) in names.chosen {
         let Some(topic) = source.topics.get(&name) else { continue };
+        if is_one_cluster && name == target_name {
+            scope.refused.push((name, target_name, SkipReason::SameTopic));
+            continue;
+        }
         if topic.error.is_ok() && !topic.partitions.is_empty() {
             scope.wanted.push((TopicMetadata::clone(topic), target_name));
         } else if topic.error.retry() == Retry::Never {

@@ -18,6 +18,7 @@ use kafka_client::{
 use replicate::{
     budget::ByteBudget,
     journal::{Journal, JournalError, RedbJournal},
+    spec::TaskSpec,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -183,7 +184,8 @@ impl Job {
     ) -> Result<(), Failure> {
         let Self { setup, journal, budget, metrics, has_position_group } = self;
         let TaskSetup { spec, source, target, state } = setup;
-        let Some((source, target)) = connect(&source, &target, output, shutdown).await? else {
+        let Some((source, target)) = connect(&spec, &source, &target, output, shutdown).await?
+        else {
             return Err(interrupted());
         };
         let absent = [("source", source.absent), ("target", target.absent)];
@@ -223,6 +225,7 @@ fn interrupted() -> Failure {
 
 /// Validates both ends up to the brokers, at the same time; nothing when told to stop meanwhile.
 async fn connect(
+    spec: &TaskSpec,
     source: &Connection,
     target: &Connection,
     output: &Output,
@@ -241,9 +244,10 @@ async fn connect(
     let (source, target) = (source?, target?);
     if let (Some(source_id), Some(target_id)) = (&source.cluster_id, &target.cluster_id)
         && source_id == target_id
+        && spec.rename.is_none()
     {
         return Err(Failure::failed(format!("--source and --target are the same cluster ({source_id}): the copy would feed on itself"))
-            .cure("give two different clusters"));
+            .cure("give two different clusters, or rename the topics"));
     }
     Ok(Some((source, target)))
 }

@@ -8,13 +8,13 @@ use std::{
 
 use clap::ValueEnum as _;
 use kafka_client::BrokerAddress;
-use replicate::spec::{SpecError, TaskSpec};
+use replicate::spec::{Rename, SpecError, TaskSpec, TopicPattern};
 use serde::de::IgnoredAny;
 use serde_saphyr::{Location, Spanned};
 
 use super::{
     Connection, Kind, TaskSetup, default_settings, default_state,
-    section::{Endpoint, ListSection, TaskSection, Text},
+    section::{Endpoint, ListSection, RenameSection, TaskSection, Text},
     spec,
 };
 use crate::{
@@ -32,6 +32,7 @@ use crate::{
 const SIZE: &str = "write a number with its unit, such as 500kB, 20MB or 64MiB";
 const DURATION: &str = "write a number with its unit, such as 500ms, 30s, 5m or 24h";
 const COUNT: &str = "write a whole number above 0";
+const PATTERN: &str = "mend the expression; in single quotes a backslash is one: 'orders\\..*'";
 const ENDPOINT: &str = "give HOST:PORT, several separated by commas, the path of a connection file ending in .yaml, or a connection with bootstrap";
 const NAME: &str = "use letters, digits, '_', '-' and '.', up to 64";
 
@@ -130,9 +131,9 @@ impl Reader<'_> {
                 .failure(kind_at.unwrap_or(target_at), message)
                 .cure("use a connection of kind direct as the target"));
         }
-        if let Some(address) =
-            source.config.bootstrap.iter().find(|one| target.config.bootstrap.contains(one))
-        {
+        let shared =
+            source.config.bootstrap.iter().find(|one| target.config.bootstrap.contains(one));
+        if let Some(address) = shared.filter(|_| spec.rename.is_none()) {
             let message = format!(
                 "source (line {}) and target both name {address}: the copy would feed on itself",
                 source_at.line()
@@ -140,7 +141,7 @@ impl Reader<'_> {
             return Err(self
                 .place
                 .failure(target_at, &message)
-                .cure("name two different clusters"));
+                .cure("name two different clusters, or rename the topics"));
         }
         spec.group_auto_create = target.group_auto_create;
         let state = settings.state.unwrap_or_else(|| default_state(&spec));
@@ -158,10 +159,11 @@ impl Reader<'_> {
             &["metadata", "metadata_data", "metadata_data_offsets"],
             |text| SyncArg::from_str(text, false).ok(),
         )?;
-        if let Some(topics) = &section.topics {
-            let pattern =
-                topics.value.parse().map_err(|error: SpecError| self.pattern(topics, &error))?;
-            to.topics = Some(pattern);
+        to.topics = section.topics.as_ref().map(|text| self.pattern("topics", text)).transpose()?;
+        to.include = self.patterns("include", &section.include)?;
+        to.exclude = self.patterns("exclude", &section.exclude)?;
+        if let Some(rename) = &section.rename {
+            self.rename(rename, &mut to)?;
         }
         self.set(
             "start",
@@ -291,10 +293,56 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn pattern(&self, topics: &Text, error: &SpecError) -> Failure {
-        self.place
-            .failure(topics.referenced, &format!("topics: {error}"))
-            .cure("mend the expression; in single quotes a backslash is one: 'orders\\..*'")
+    fn pattern(&self, field: &str, text: &Text) -> Result<TopicPattern, Failure> {
+        text.value.parse().map_err(|error: SpecError| {
+            self.place.failure(text.referenced, &format!("{field}: {error}")).cure(PATTERN)
+        })
+    }
+
+    fn patterns(&self, field: &str, list: &[Text]) -> Result<Vec<TopicPattern>, Failure> {
+        list.iter().map(|text| self.pattern(field, text)).collect()
+    }
+
+    fn rename(
+        &self,
+        section: &Spanned<RenameSection>,
+        to: &mut TaskSettings,
+    ) -> Result<(), Failure> {
+        let RenameSection { prefix, suffix, r#match, to: text } = &section.value;
+        for (given, slot) in [(prefix, &mut to.rename_prefix), (suffix, &mut to.rename_suffix)] {
+            if let Some(given) = given {
+                slot.clone_from(&given.value);
+                let rename = Rename { prefix: given.value.clone(), ..Rename::default() };
+                self.renames("rename", given, &rename)?;
+            }
+        }
+        match (r#match, text) {
+            (None, None) => {}
+            (Some(pattern), Some(text)) => {
+                let pattern = self.pattern("match", pattern)?;
+                let replace = Some((pattern.clone(), text.value.clone()));
+                self.renames("to", text, &Rename { replace, ..Rename::default() })?;
+                to.rename_match = Some(pattern);
+                to.rename_to = Some(text.value.clone());
+            }
+            (Some(alone), None) | (None, Some(alone)) => {
+                let message = "rename: match and to go together";
+                return Err(self
+                    .place
+                    .failure(alone.referenced, message)
+                    .cure("write both, or prefix and suffix alone"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether names come out of it that topics can have.
+    fn renames(&self, field: &str, text: &Text, rename: &Rename) -> Result<(), Failure> {
+        rename.validate().map_err(|error| {
+            self.place
+                .failure(text.referenced, &format!("{field}: {error}"))
+                .cure("use letters, digits, '_', '-', '.', and ${1} for the first group of match")
+        })
     }
 
     fn state(&self, state: &Text) -> Result<PathBuf, Failure> {
@@ -316,12 +364,14 @@ impl Reader<'_> {
             (None, Ok(())) => return Ok(()),
             (_, Err(error)) => error,
         };
+        let mut selection = section.topics.iter().chain(&section.include).chain(&section.exclude);
+        let topics = selection.next().cloned();
         let (field, cure) = match &error {
             SpecError::OffsetsNeedAllTopics => {
-                (&section.topics, "leave topics out, or write sync: metadata_data")
+                (&topics, "leave topics, include and exclude out, or write sync: metadata_data")
             }
             SpecError::PatternNeedsData => {
-                (&section.topics, "leave topics out, or write sync: metadata_data")
+                (&topics, "leave topics, include and exclude out, or write sync: metadata_data")
             }
             SpecError::StartNeedsData => {
                 (&section.start, "leave start out, or write sync: metadata_data")

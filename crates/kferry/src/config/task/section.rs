@@ -63,6 +63,18 @@ pub(super) struct TaskSection {
     #[serde(default)]
     #[schemars(with = "String", extend("format" = "regex"))]
     pub(super) topics: Option<Text>,
+    /// Only topics whose whole name matches one of these regular expressions, or `topics`. Only with `sync: metadata_data`.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>", extend("default" = []))]
+    pub(super) include: Vec<Text>,
+    /// No topics whose whole name matches one of these regular expressions. Only with `sync: metadata_data`.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>", extend("default" = []))]
+    pub(super) exclude: Vec<Text>,
+    /// What topics are called on the target; as on the source without it. With it, source and target may be one cluster.
+    #[serde(default)]
+    #[schemars(with = "RenameSection")]
+    pub(super) rename: Option<Spanned<RenameSection>>,
     /// Where a partition begins that the state does not know: `earliest`, `latest`, or a time (RFC 3339 or milliseconds since
     /// 1970). Not with `sync: metadata`.
     #[serde(default)]
@@ -149,6 +161,29 @@ pub(super) struct TaskSection {
     #[serde(default)]
     #[schemars(schema_with = "duration", extend("default" = "24h"))]
     pub(super) group_keep_alive: Option<Text>,
+}
+
+/// What topics are called on the target.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Rename")]
+pub(super) struct RenameSection {
+    /// Goes before the name.
+    #[serde(default)]
+    #[schemars(with = "String", extend("default" = ""))]
+    pub(super) prefix: Option<Text>,
+    /// Goes behind the name.
+    #[serde(default)]
+    #[schemars(with = "String", extend("default" = ""))]
+    pub(super) suffix: Option<Text>,
+    /// A topic whose whole name matches this regular expression is called `to`, between prefix and suffix.
+    #[serde(default)]
+    #[schemars(with = "String", extend("format" = "regex"))]
+    pub(super) r#match: Option<Text>,
+    /// What such a topic is called; `$1` and `${name}` stand for groups of `match`.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub(super) to: Option<Text>,
 }
 
 fn scalar(_: &mut SchemaGenerator) -> Schema {

@@ -72,6 +72,16 @@ fn values() -> Vec<Case> {
     vec![
         case(task("topics: 'ab(c'"), "3:9", "at character 3", "mend the expression"),
         case(task("topics: '[z-a]'"), "3:9", "at character 2", "mend the expression"),
+        case(task("include: ['ab(c']"), "3:11", "at character 3", "mend the expression"),
+        case(task("exclude: [a, '*']"), "3:14", "at character 1", "mend the expression"),
+        case(task("exclude: a"), "3:10", "expected", "docs/task.md"),
+        case(task("rename: {prefix: 'a/'}"), "3:18", "has '/'", "letters, digits"),
+        case(task("rename: {sufix: a}"), "3:10", "unknown field `sufix`", "did you mean suffix?"),
+        case(task("rename: {match: '(a)'}"), "3:17", "go together", "write both"),
+        case(task("rename: {to: a}"), "3:14", "go together", "write both"),
+        case(task("rename: {match: '(a', to: b}"), "3:17", "at character 1", "mend"),
+        case(task("rename: {match: '(a)', to: '$1x'}"), "3:28", "names the group \"1x\"", "${1}"),
+        case(task("sync: metadata\nexclude: [a]"), "4:11", "metadata_data", "leave topics"),
         case(task("start: soon"), "3:8", "2025-01-31T14:00:00Z", "leave start out"),
         case(task("start: -5"), "3:8", "before 1970", "leave start out"),
         case(task("same_partition: perhaps"), "3:17", "invalid boolean", "docs/task.md"),
@@ -98,13 +108,8 @@ fn values() -> Vec<Case> {
 
 fn what_does_not_go_together() -> Vec<Case> {
     vec![
-        case(
-            task("sync: metadata_data_offsets\ntopics: a"),
-            "4:9",
-            "all topics",
-            "leave topics out",
-        ),
-        case(task("topics: a\nsync: metadata"), "3:9", "metadata_data", "leave topics out"),
+        case(task("sync: metadata_data_offsets\ntopics: a"), "4:9", "all topics", "leave topics, "),
+        case(task("topics: a\nsync: metadata"), "3:9", "metadata_data", "leave topics, "),
         case(task("sync: metadata\nstart: latest"), "4:8", "none are copied", "leave start out"),
         case(task("sync: metadata\nstart: earliest"), "4:8", "none are copied", "leave start out"),
         case("source: a:1\ntarget: c:1,a:1\n", "2:9", "both name a:1", "two different clusters"),
@@ -320,10 +325,18 @@ fn every_setting_means_what_it_means_on_the_command_line() {
         ("group_keep_alive", "1h"),
     ];
     let lines: String = settings.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
-    let flags: Vec<_> = settings
+    let lines = format!(
+        "{lines}include: [x.*, y]\nexclude: [z]\n\
+         rename: {{prefix: p., suffix: -s, match: '(a)b', to: 'c${{1}}'}}\n"
+    );
+    let mut flags: Vec<_> = settings
         .iter()
         .map(|(name, value)| format!("--{} {value}", name.replace('_', "-")))
         .collect();
+    flags.push(
+        "--include x.* --include y --exclude z --rename-prefix p. --rename-suffix=-s --rename-match (a)b --rename-to c${1}"
+            .to_owned(),
+    );
     let setups = parse(&task(&format!("{lines}state: s\nonce: true"))).unwrap();
     let mut expected = command_line(&flags.join(" ")).unwrap();
     expected.once = true;
@@ -333,7 +346,7 @@ fn every_setting_means_what_it_means_on_the_command_line() {
     // Nothing that there is was left out above.
     let schema = schema();
     let known = schema["$defs"]["Task"]["properties"].as_object().unwrap();
-    let others = ["source", "target", "once", "state"];
+    let others = ["source", "target", "once", "state", "include", "exclude", "rename"];
     assert_eq!(known.len(), settings.len() + others.len(), "{known:?}");
 }
 
@@ -342,13 +355,21 @@ fn the_command_line_has_no_setting_that_a_file_lacks() {
     use clap::CommandFactory as _;
     let schema = schema();
     let known = schema["$defs"]["Task"]["properties"].as_object().unwrap();
+    let renames = schema["$defs"]["Rename"]["properties"].as_object().unwrap();
     let command = Cli::command();
     let sync = command.find_subcommand("sync").unwrap();
     let names: Vec<_> = sync.get_arguments().map(|argument| argument.get_id().as_str()).collect();
-    for name in names.iter().filter(|name| !["file", "check", "output"].contains(name)) {
-        assert!(known.contains_key(*name), "no field {name}");
+    // What is the process's and no task's.
+    let others = ["file", "check", "output", "metrics"];
+    for name in names.iter().filter(|name| !others.contains(name)) {
+        let is_known = match name.strip_prefix("rename_") {
+            Some(name) => renames.contains_key(name),
+            None => known.contains_key(*name),
+        };
+        assert!(is_known, "no field {name}");
     }
-    assert_eq!(names.len(), known.len() + 3);
+    // `rename` is four options.
+    assert_eq!(names.len(), known.len() + renames.len() - 1 + others.len());
 }
 
 #[test]
@@ -435,7 +456,7 @@ fn rows(object: &serde_json::Value) -> String {
 fn the_page_has_every_field_of_the_schema() {
     const PAGE: &str = include_str!("../../../../../docs/task.md");
     let schema = schema();
-    for name in ["Task", "Tasks", "Connection", "Tls", "Sasl", "Password"] {
+    for name in ["Task", "Rename", "Tasks", "Connection", "Tls", "Sasl", "Password"] {
         let rows = rows(&schema["$defs"][name]);
         assert!(PAGE.contains(&rows), "docs/task.md lacks the table of {name}:\n{rows}");
     }
