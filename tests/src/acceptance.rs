@@ -7,6 +7,7 @@ mod pair;
 mod plan;
 mod refused;
 mod releases;
+mod rename;
 mod running;
 mod security;
 mod shapes;

@@ -1,6 +1,8 @@
 //! `kferry plan` and `kferry diff` between sandboxes.
 
-use super::support::{Sandbox, kferry, write};
+use std::io::{BufRead, BufReader};
+
+use super::support::{Sandbox, command, kferry, signal, wait, write};
 
 const FILL: [&str; 4] =
     ["--fill", "orders:3:300000:4000:none", "--fill", "clicks:1:100000:4000:lz4"];
@@ -99,4 +101,51 @@ fn rights_that_nothing_needs_are_told_and_do_not_block() {
     let (source, target) = (Sandbox::start(&FILL), target(&["--deny", "alter_configs:*"]));
     kferry(&["plan", "--source", &source.bootstrap, "--target", &target.bootstrap])
         .expect(0, &["ALTER_CONFIGS", "nothing is in the way"]);
+}
+
+#[test]
+fn a_state_in_use_is_told_and_not_waited_for() {
+    let (source, target) = (Sandbox::start(&FILL), target(&[]));
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path().display().to_string();
+    let ends = ["--source", &source.bootstrap, "--target", &target.bootstrap, "--state", &state];
+    let mut sync = command(&[&["sync"], &ends[..]].concat()).spawn().unwrap();
+    let mut stderr = BufReader::new(sync.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("records/s") {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended early");
+    }
+    kferry(&[&["plan"], &ends[..]].concat()).expect(0, &["the state is in use"]);
+    kferry(&[&["diff"], &ends[..]].concat()).expect(0, &["no difference"]);
+    signal(sync.id(), "TERM");
+    let drain = std::thread::spawn(move || stderr.lines().map_while(Result::ok).count());
+    assert_eq!(wait(sync).code, Some(0));
+    drain.join().unwrap();
+}
+
+/// The findings that the source code knows are those of the page.
+#[test]
+fn the_page_has_every_finding() {
+    const PAGE: &str = include_str!("../../../../docs/output.md");
+    const CODE: &str = include_str!("../../../replicate/src/plan/finding.rs");
+    let (_, rest) = CODE.split_once("pub enum Problem {").unwrap();
+    let (variants, _) = rest.split_once("\n}\n").unwrap();
+    let mut count = 0;
+    for line in variants.lines().filter_map(|line| line.strip_prefix("    ")) {
+        let name = line.trim_end_matches([' ', '{', ',']);
+        if !name.starts_with(|c: char| c.is_ascii_uppercase()) {
+            continue;
+        }
+        let mut snake = String::new();
+        for c in name.chars() {
+            if c.is_ascii_uppercase() && !snake.is_empty() {
+                snake.push('_');
+            }
+            snake.push(c.to_ascii_lowercase());
+        }
+        assert!(PAGE.contains(&format!("`{snake}`")), "docs/output.md lacks {snake}");
+        count += 1;
+    }
+    assert!(count >= 15, "{count}");
 }
