@@ -1,6 +1,6 @@
 //! `kferry sync`.
 
-use clap::{ArgAction, Args};
+use clap::Args;
 
 use super::{Format, TaskArgs};
 
@@ -51,9 +51,6 @@ pub(crate) struct SyncArgs {
     /// Answer Prometheus on this address, such as 127.0.0.1:9404, at /metrics; anyone who reaches it may read it
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) metrics: Option<String>,
-    /// Show how far the copy has come as consumer group kferry-TASK on the source, where any tool for lag sees it
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
-    pub(crate) position_group: bool,
     /// Form of what is written to standard output
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) output: Format,

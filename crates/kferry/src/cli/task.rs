@@ -167,4 +167,7 @@ pub(crate) struct TaskSettings {
     /// offsets.retention.minutes
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
     pub(crate) group_keep_alive: Duration,
+    /// Show how far the copy has come as consumer group kferry-TASK on the source, where any tool for lag sees it
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub(crate) position_group: bool,
 }

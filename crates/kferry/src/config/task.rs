@@ -32,6 +32,8 @@ pub(crate) struct TaskSetup {
     pub(crate) target: Connection,
     /// Where it keeps its position.
     pub(crate) state: PathBuf,
+    /// Whether the source is told how far the copy has come.
+    pub(crate) has_position_group: bool,
 }
 
 /// The tasks of a command line: one, or those of its file.
@@ -52,7 +54,8 @@ pub(crate) fn tasks(args: &TaskArgs) -> Result<Vec<TaskSetup>, Failure> {
     }
     spec.group_auto_create = target.group_auto_create;
     let state = args.settings.state.clone().unwrap_or_else(|| default_state(&spec));
-    Ok(vec![TaskSetup { spec, source, target, state }])
+    let has_position_group = args.settings.position_group;
+    Ok(vec![TaskSetup { spec, source, target, state, has_position_group }])
 }
 
 /// The JSON Schema of a task file.

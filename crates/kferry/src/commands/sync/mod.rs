@@ -78,13 +78,7 @@ pub(crate) async fn run(args: SyncArgs, output: &Output) -> Result<(), Failure> 
     // Before anything connects: a second process on the same state is told so at once.
     for setup in setups {
         let journal = open(&setup.state).await?;
-        jobs.push(Job {
-            setup,
-            journal,
-            budget: budget.clone(),
-            metrics: metrics.clone(),
-            has_position_group: args.position_group,
-        });
+        jobs.push(Job { setup, journal, budget: budget.clone(), metrics: metrics.clone() });
     }
     let shutdown = signals::shutdown_token(output)?;
     match jobs.len() {
@@ -98,7 +92,7 @@ pub(crate) async fn run(args: SyncArgs, output: &Output) -> Result<(), Failure> 
 
 /// Says what a file holds that was found right.
 fn validated(setups: &[TaskSetup], output: &Output) {
-    for TaskSetup { spec, source, target, state } in setups {
+    for TaskSetup { spec, source, target, state, .. } in setups {
         let ends = [&source.config, &target.config].map(|config| {
             config.bootstrap.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
         });
@@ -172,7 +166,6 @@ struct Job {
     /// Shared by all jobs.
     budget: Option<ByteBudget>,
     metrics: Option<Arc<Metrics>>,
-    has_position_group: bool,
 }
 
 impl Job {
@@ -182,8 +175,8 @@ impl Job {
         shutdown: &CancellationToken,
         is_one_of_several: bool,
     ) -> Result<(), Failure> {
-        let Self { setup, journal, budget, metrics, has_position_group } = self;
-        let TaskSetup { spec, source, target, state } = setup;
+        let Self { setup, journal, budget, metrics } = self;
+        let TaskSetup { spec, source, target, state, has_position_group } = setup;
         let Some((source, target)) = connect(&spec, &source, &target, output, shutdown).await?
         else {
             return Err(interrupted());

@@ -144,8 +144,9 @@ impl Reader<'_> {
                 .cure("name two different clusters, or rename the topics"));
         }
         spec.group_auto_create = target.group_auto_create;
+        let has_position_group = settings.position_group;
         let state = settings.state.unwrap_or_else(|| default_state(&spec));
-        Ok(TaskSetup { spec, source, target, state })
+        Ok(TaskSetup { spec, source, target, state, has_position_group })
     }
 
     /// The settings of a section, each read as the command line reads it.
@@ -256,6 +257,7 @@ impl Reader<'_> {
             self.set(field, given.as_ref(), slot, duration, DURATION)?;
         }
         to.same_partition = section.same_partition.unwrap_or(to.same_partition);
+        to.position_group = section.position_group.unwrap_or(to.position_group);
         to.merge_batches = section.merge_batches.unwrap_or(to.merge_batches);
         Ok(to)
     }

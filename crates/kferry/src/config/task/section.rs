@@ -161,6 +161,10 @@ pub(super) struct TaskSection {
     #[serde(default)]
     #[schemars(schema_with = "duration", extend("default" = "24h"))]
     pub(super) group_keep_alive: Option<Text>,
+    /// Show how far the copy has come as consumer group `kferry-NAME` on the source, where any tool for lag sees it.
+    #[serde(default)]
+    #[schemars(with = "bool", extend("default" = true))]
+    pub(super) position_group: Option<bool>,
 }
 
 /// What topics are called on the target.

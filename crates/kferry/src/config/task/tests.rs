@@ -323,6 +323,7 @@ fn every_setting_means_what_it_means_on_the_command_line() {
         ("discovery_interval", "700ms"),
         ("group_interval", "1s"),
         ("group_keep_alive", "1h"),
+        ("position_group", "false"),
     ];
     let lines: String = settings.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
     let lines = format!(
@@ -343,6 +344,7 @@ fn every_setting_means_what_it_means_on_the_command_line() {
     assert_eq!(setups[0].spec, expected);
     assert_ne!(setups[0].spec.limits, command_line("").unwrap().limits);
     assert_eq!(setups[0].state, Path::new("dir/s"));
+    assert!(!setups[0].has_position_group && parse(&task("")).unwrap()[0].has_position_group);
     // Nothing that there is was left out above.
     let schema = schema();
     let known = schema["$defs"]["Task"]["properties"].as_object().unwrap();
