@@ -32,7 +32,7 @@ pub(crate) struct VerifyArgs {
     /// Cluster it was copied to: HOST:PORT[,HOST:PORT…] or a connection file
     #[arg(long, value_name = "CONNECTION")]
     pub(crate) target: String,
-    /// Where the task keeps its position: what `kferry sync` has as --state. It is read, never written
+    /// Where the task keeps its position: what `kferry sync` has as --state. Nothing in it changes
     #[arg(long, value_name = "DIR", required_unless_present = "without_state")]
     pub(crate) state: Option<PathBuf>,
     /// Compare without a state (not possible yet: says what to do instead)

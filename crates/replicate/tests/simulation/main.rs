@@ -26,6 +26,7 @@ mod planted;
 mod stories;
 mod task;
 mod trace;
+mod verified;
 mod wire;
 mod workload;
 mod world;

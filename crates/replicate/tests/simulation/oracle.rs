@@ -80,6 +80,8 @@ pub(crate) enum Kind {
     GroupMissing,
     /// A group that nobody touched was taken for somebody else's.
     GroupToldWrong,
+    /// The comparison that operators have finds what the judge does not.
+    Verify,
 }
 
 impl fmt::Display for Finding {

@@ -22,6 +22,7 @@ use crate::plan::{Plan, TopicPlan, clusters};
 use crate::stories::Stories;
 use crate::task::{Birth, Events, Life, sink};
 use crate::trace::Trace;
+use crate::verified;
 use crate::wire::Wires;
 use crate::workload::{Side, Workload, partitions_of};
 
@@ -411,6 +412,7 @@ impl World {
                 self.findings.push(Finding { kind: Kind::TaskFailed, at, what: cause });
             }
         }
+        let verified = verified::findings(&self.source, &self.target, self.disk.state()).await;
         let mut seen = self.read_logs();
         for record in self.lanes() {
             let at = (record.lane.source_topic.clone(), record.lane.source_partition);
@@ -438,6 +440,9 @@ impl World {
         }
         self.findings.extend(stories.wrong);
         self.findings.extend(oracle::judge(&self.workload.history, &seen));
+        if self.findings.is_empty() {
+            self.findings.extend(verified);
+        }
         self.outcome(&seen)
     }
 

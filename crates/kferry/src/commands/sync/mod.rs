@@ -246,14 +246,15 @@ async fn connect(
 }
 
 /// An end that can be worked with.
-struct Reached {
-    client: Client,
+pub(crate) struct Reached {
+    pub(crate) client: Client,
     cluster_id: Option<String>,
     /// Brokers that do not answer yet.
     absent: Vec<AbsentBroker>,
 }
 
-async fn reach(
+/// Validates one end up to the brokers.
+pub(crate) async fn reach(
     flag: &str,
     role: Role,
     connection: &Connection,

@@ -11,6 +11,7 @@ use std::{
     sync::Arc,
 };
 
+use kafka_client::preflight::Role;
 use replicate::{
     spec::TopicSelection,
     verify::{
@@ -21,7 +22,7 @@ use replicate::{
 use serde::Serialize;
 
 use self::{checkpoint::Checkpoint, state::StateBooks};
-use crate::{cli::VerifyArgs, commands::check, config, failure::Failure, output::Output, signals};
+use crate::{cli::VerifyArgs, commands::sync, config, failure::Failure, output::Output, signals};
 
 /// How often groups that are off are looked at: a running sync carries a commit over within five seconds.
 const GROUP_LOOKS: u32 = 12;
@@ -56,11 +57,16 @@ pub(crate) async fn run(args: VerifyArgs, output: &Output) -> Result<(), Failure
     // Before hours of reading, not after them.
     let files = args.report.as_deref().map(Files::beside).transpose()?;
     let stop = signals::shutdown_token(output)?;
+    let (source, target) = tokio::try_join!(
+        sync::reach("--source", Role::Source, &source, output),
+        sync::reach("--target", Role::Target, &target, output)
+    )?;
+    let (source, target) = (source.client, target.client);
     let notes = checkpoint.clone();
     let progress = show::Progress::new(output);
     let verify = Verify {
-        source: check::client(&source)?,
-        target: check::client(&target)?,
+        source: source.clone(),
+        target: target.clone(),
         books: Arc::new(books),
         topics: args.topics.clone().map_or(TopicSelection::All, TopicSelection::Regex),
         bytes_per_second: args.max_bytes_per_second,
@@ -75,7 +81,6 @@ pub(crate) async fn run(args: VerifyArgs, output: &Output) -> Result<(), Failure
         }),
         stop,
     };
-    let (source, target) = (verify.source.clone(), verify.target.clone());
     let result = verify.run().await;
     source.close().await;
     target.close().await;
