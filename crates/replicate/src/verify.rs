@@ -262,11 +262,11 @@ async fn one(
     let is_other =
         matches!((&lane.source_topic_id, &found.source_id), (Some(a), Some(b)) if a != b);
     report.error = match &found.report.error {
-        Some(error) => Some(error.clone()),
-        None if is_other => {
+        Some(error) if found.is_gone => Some(error.clone()),
+        _ if is_other => {
             Some("the source topic was deleted and created again since it was copied".to_owned())
         }
-        None => None,
+        _ => None,
     };
     if report.error.is_none() {
         partition::compare(context, (lane, target_end), facts, &mut report).await;

@@ -319,7 +319,12 @@ impl Report {
         });
         let partitions = self.partitions.iter().filter_map(|found| {
             let at = format!("{}-{}", found.source_topic, found.source_partition);
-            found.error.as_ref().map(|error| format!("{at}: {error}"))
+            // What is wrong with the whole topic was said.
+            let is_told = self.topics.iter().any(|topic| {
+                topic.source_topic == found.source_topic && topic.error == found.error
+            });
+            let error = found.error.as_ref().filter(|_| !is_told);
+            error.map(|error| format!("{at}: {error}"))
         });
         let groups = self.groups.iter().filter_map(|groups| groups.error.clone());
         topics.chain(partitions).chain(groups.map(|error| format!("groups: {error}")))

@@ -23,6 +23,16 @@ pub(super) struct Found {
     pub(super) source_id: Option<String>,
     /// Settings and partitions.
     pub(super) report: TopicReport,
+    /// One end does not have it: there is nothing to compare.
+    pub(super) is_gone: bool,
+}
+
+impl Found {
+    fn gone(mut self, error: String) -> Self {
+        self.report.error = Some(error);
+        self.is_gone = true;
+        self
+    }
 }
 
 /// Looks at all `pairs` on both ends.
@@ -99,22 +109,24 @@ fn judge(pair: &Pair, sources: &End, targets: &End) -> Found {
     let (source, target) = match (sources.topics.get(&pair.0), targets.topics.get(&pair.1)) {
         (Some(source), Some(target)) => (source, target),
         (None, _) => {
-            report.error = Some("the source no longer has the topic".to_owned());
-            return found;
+            return found.gone("the source no longer has the topic".to_owned());
         }
         (_, None) => {
-            report.error = Some(format!("the target has no topic {}", pair.1));
-            return found;
+            return found.gone(format!("the target has no topic {}", pair.1));
         }
     };
     found.source_id.clone_from(&source.id);
     if source.partitions != target.partitions {
         report.partition_counts = Some((source.partitions, target.partitions));
     }
+    let is_compacted = |config: &Result<TopicConfig, String>| {
+        // What is not known to be kept may have been cleaned.
+        config.as_ref().map_or(true, TopicConfig::is_compacted)
+    };
+    found.facts.is_source_compacted = is_compacted(&source.config);
+    found.facts.is_target_compacted = is_compacted(&target.config);
     match (&source.config, &target.config) {
         (Ok(on_source), Ok(on_target)) => {
-            found.facts.is_source_compacted = on_source.is_compacted();
-            found.facts.is_target_compacted = on_target.is_compacted();
             found.facts.has_own_times = on_target.is_log_append_time();
             let (first, second) = compare(on_source, on_target, target.replicas, true);
             let difference = |found: crate::topic_config::Difference| SettingDifference {

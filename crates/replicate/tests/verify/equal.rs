@@ -242,6 +242,28 @@ async fn a_copy_that_found_its_place_without_its_state() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn settings_that_may_not_be_read() {
+    let world = World::new();
+    world.fill(4);
+    world.copy().await;
+    world.target.deny(
+        "*",
+        kafka_sim::Operation::DescribeConfigs,
+        kafka_sim::Resource::Topic(TOPIC.into()),
+    );
+    let report = world.report().await;
+    assert_eq!((report.totals.differences(), report.totals.records), (0, 40), "{report:#?}");
+    let errors: Vec<_> = report.errors().collect();
+    assert!(errors.len() == 1 && errors[0].contains("settings on the target"), "{errors:?}");
+    assert!(!report.is_equal());
+    world.target.allow_all();
+    world.target.delete_topic(TOPIC);
+    let report = world.report().await;
+    let errors: Vec<_> = report.errors().collect();
+    assert!(errors.len() == 1 && errors[0].contains("no topic"), "{errors:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_no_state_of_these_clusters_is_said() {
     let world = World::new();
     let error = world.verify().run().await.unwrap_err();
