@@ -100,25 +100,27 @@ impl Runs {
 
     /// The offset map segments of the `count` records from `first` on, when the target put the first of
     /// them at `target`. Empty when `first` lies before the first run.
-    #[must_use]
-    pub fn segments(&self, first: Ordinal, count: i64, target: TargetOffset) -> Vec<Segment> {
+    pub fn segments(
+        &self,
+        first: Ordinal,
+        count: i64,
+        target: TargetOffset,
+    ) -> impl Iterator<Item = Segment> + '_ {
         let end = first.plus(count.max(0));
-        let Some(index) = self.index_of(first) else { return Vec::new() };
-        let mut segments = Vec::new();
+        let runs = self.index_of(first).map_or(&[][..], |index| &self.runs[index..]);
         let mut ordinal = first;
-        let mut following = self.runs[index..].iter().peekable();
-        while let Some(run) = following.next()
-            && ordinal < end
-        {
+        let mut following = runs.iter().peekable();
+        std::iter::from_fn(move || {
+            let run = following.next().filter(|_| ordinal < end)?;
             let run_end = following.peek().map_or(end, |next| next.ordinal_start.min(end));
-            segments.push(Segment {
+            let segment = Segment {
                 source_start: run.source_of(ordinal),
                 target_start: target.plus(ordinal.since(first)),
                 len: run_end.since(ordinal),
-            });
+            };
             ordinal = run_end;
-        }
-        segments
+            Some(segment)
+        })
     }
 
     /// Forgets what lies before the run of `ordinal`; `ordinal` itself and all later ones stay known.

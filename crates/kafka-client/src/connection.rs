@@ -7,6 +7,7 @@ mod call;
 mod driver;
 mod open;
 mod produce;
+mod queue;
 mod receive;
 
 use std::{
@@ -30,7 +31,11 @@ use tokio::{
     time::Instant,
 };
 
-pub use self::{call::CallOptions, produce::ProduceAck};
+pub use self::{
+    call::CallOptions,
+    produce::ProduceAck,
+    queue::{Answer, AnswerQueue},
+};
 pub(crate) use self::{open::open, receive::FramePool};
 use crate::{ClientError, ClientLimits, address::BrokerAddress};
 
@@ -41,6 +46,8 @@ type Reply = Result<Bytes, Failure>;
 enum Command {
     /// A request, with the place where its answer goes.
     Send(Request, oneshot::Sender<Reply>),
+    /// The same, with a place in a queue.
+    Queue(Request, queue::Place),
     /// End the connection now.
     Close,
 }
@@ -144,6 +151,39 @@ impl BrokerConnection {
         &self.shared.limits
     }
 
+    /// Counts a request in, unless too many wait.
+    fn admit(
+        &self,
+        api: ApiKey,
+        api_version: i16,
+        correlation_id: i32,
+        chunks: Vec<Bytes>,
+        timeout: Duration,
+    ) -> Result<Request, ClientError> {
+        let limit = self.shared.limits.queue_max;
+        if self.shared.waiting.fetch_add(1, Ordering::AcqRel) >= limit {
+            self.dismiss();
+            return Err(ClientError::QueueFull {
+                address: self.shared.address.clone(),
+                api,
+                limit,
+            });
+        }
+        Ok(Request {
+            token: self.shared.token.fetch_add(1, Ordering::Relaxed),
+            correlation_id,
+            api_key: api as i16,
+            api_version,
+            chunks,
+            deadline: (Instant::now() + timeout).into_std(),
+        })
+    }
+
+    /// A request that was counted in is not under way after all.
+    fn dismiss(&self) {
+        self.shared.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+
     fn next_correlation_id(&self) -> i32 {
         // Never negative: those belong to the handshake.
         self.shared.correlation_id.fetch_add(1, Ordering::Relaxed) & i32::MAX
@@ -159,23 +199,12 @@ impl BrokerConnection {
         timeout: Duration,
     ) -> impl Future<Output = Result<Bytes, ClientError>> + Send + 'static + use<> {
         let (reply, answer) = oneshot::channel();
-        let limit = self.shared.limits.queue_max;
-        let refused = if self.shared.waiting.fetch_add(1, Ordering::AcqRel) >= limit {
-            self.shared.waiting.fetch_sub(1, Ordering::AcqRel);
-            Some(ClientError::QueueFull { address: self.shared.address.clone(), api, limit })
-        } else {
-            let request = Request {
-                token: self.shared.token.fetch_add(1, Ordering::Relaxed),
-                correlation_id,
-                api_key: api as i16,
-                api_version,
-                chunks,
-                deadline: (Instant::now() + timeout).into_std(),
-            };
-            self.commands.send(Command::Send(request, reply)).is_err().then(|| {
-                self.shared.waiting.fetch_sub(1, Ordering::AcqRel);
+        let refused = match self.admit(api, api_version, correlation_id, chunks, timeout) {
+            Ok(request) => self.commands.send(Command::Send(request, reply)).is_err().then(|| {
+                self.dismiss();
                 self.not_sent(api)
-            })
+            }),
+            Err(error) => Some(error),
         };
         let shared = Arc::clone(&self.shared);
         async move {
@@ -193,6 +222,17 @@ impl BrokerConnection {
             address: self.shared.address.clone(),
             api,
             error: ConnectionError::ShutDown,
+        }
+    }
+}
+
+impl Shared {
+    fn bad_message(&self, api: ApiKey, version: i16, error: impl ToString) -> ClientError {
+        ClientError::Message {
+            address: self.address.clone(),
+            api,
+            version,
+            message: error.to_string(),
         }
     }
 }

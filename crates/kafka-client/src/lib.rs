@@ -29,7 +29,7 @@ pub use self::{
         BoxFuture, ConnectError, ConnectStep, Connector, Stream, TcpConnector, TlsConnector,
         TlsFailure,
     },
-    connection::{BrokerConnection, CallOptions, ProduceAck},
+    connection::{Answer, AnswerQueue, BrokerConnection, CallOptions, ProduceAck},
     error::ClientError,
     fetch::{
         AbortedTransaction, FetchPartition, FetchSession, FetchSessionError, FetchSettings,

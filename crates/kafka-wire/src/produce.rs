@@ -12,6 +12,10 @@ use kafka_protocol::protocol::StrBytes;
 
 use crate::Uuid;
 
+mod answer;
+
+pub use answer::{Appended, read_appended};
+
 /// Lowest version written here, and the lowest there is: Kafka 4.x still advertises 0 to 2 but
 /// refuses them (BF-1).
 pub const VERSION_MIN: i16 = 3;
@@ -57,6 +61,7 @@ pub struct ProduceTopic {
 /// `ProduceRequest.json` of Apache Kafka 4.2; KIP-482 for the compact forms, KIP-516 for topic ids.
 #[must_use]
 pub fn encode_produce(
+    scratch: &mut ProduceScratch,
     correlation_id: i32,
     client_id: &str,
     api_version: i16,
@@ -64,7 +69,7 @@ pub fn encode_produce(
     timeout_ms: i32,
     topics: &[ProduceTopic],
 ) -> Vec<Bytes> {
-    let mut writer = Writer::new(api_version >= FLEXIBLE_FROM, topics);
+    let mut writer = Writer::new(api_version >= FLEXIBLE_FROM, scratch);
     writer.text.put_i16(ApiKey::Produce as i16);
     writer.text.put_i16(api_version);
     writer.text.put_i32(correlation_id);
@@ -97,23 +102,38 @@ pub fn encode_produce(
     writer.finish()
 }
 
-/// Chunks in the making. All framing goes into one buffer, which is cut wherever a batch follows.
-struct Writer {
-    flexible: bool,
+/// Room for the framing of requests, used again from one to the next. A request keeps its part of it as long as it lives.
+#[derive(Debug, Default)]
+pub struct ProduceScratch {
     text: BytesMut,
-    chunks: Vec<Bytes>,
-    /// Bytes in `chunks`.
-    chunk_bytes: usize,
+    /// What follows the framing up to there.
+    cuts: Vec<(usize, Bytes)>,
 }
 
-impl Writer {
-    fn new(flexible: bool, topics: &[ProduceTopic]) -> Self {
-        let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
-        let names: usize = topics.iter().map(|topic| topic.name.len() + 24).sum();
-        // One allocation serves all framing: its pieces are split off this buffer.
-        let mut text = BytesMut::with_capacity(128 + names + 16 * partitions);
+/// New room for framing: some dozens of requests.
+const SCRATCH_BYTES: usize = 16 << 10;
+
+/// Headers up to this size become part of the framing: a piece of its own costs more than the copy.
+const SMALL_BYTES: usize = 64;
+
+/// A request in the making. All framing goes into one buffer, which is cut at the end wherever a batch follows.
+struct Writer<'a> {
+    flexible: bool,
+    text: &'a mut BytesMut,
+    cuts: &'a mut Vec<(usize, Bytes)>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(flexible: bool, scratch: &'a mut ProduceScratch) -> Self {
+        let ProduceScratch { text, cuts } = scratch;
+        text.clear();
+        cuts.clear();
+        if text.capacity() < SCRATCH_BYTES / 8 {
+            // What earlier requests do not hold any more is used again.
+            text.reserve(SCRATCH_BYTES);
+        }
         text.put_i32(0);
-        Self { flexible, text, chunks: Vec::with_capacity(3 * partitions + 1), chunk_bytes: 0 }
+        Self { flexible, text, cuts }
     }
 
     /// An array count or the length of bytes: one more as varint, or an `i32`.
@@ -152,34 +172,32 @@ impl Writer {
 
     /// Puts the caller's bytes behind what was written so far.
     fn shared(&mut self, bytes: &Bytes) {
-        if !bytes.is_empty() {
-            self.cut();
-            self.push(bytes.clone());
+        if bytes.len() <= SMALL_BYTES {
+            self.text.put_slice(bytes);
+        } else {
+            self.cuts.push((self.text.len(), bytes.clone()));
         }
     }
 
-    fn cut(&mut self) {
-        if !self.text.is_empty() {
-            let text = self.text.split().freeze();
-            self.push(text);
+    /// Writes the frame length over the gap at the start, and cuts.
+    fn finish(self) -> Vec<Bytes> {
+        let shared: usize = self.cuts.iter().map(|(_, bytes)| bytes.len()).sum();
+        let length = i32::try_from(self.text.len() + shared - 4).unwrap_or(i32::MAX);
+        self.text[..4].copy_from_slice(&length.to_be_bytes());
+        let mut text = self.text.split().freeze();
+        let mut chunks = Vec::with_capacity(2 * self.cuts.len() + 1);
+        let mut done = 0;
+        for (end, bytes) in self.cuts.drain(..) {
+            if end > done {
+                chunks.push(text.split_to(end - done));
+                done = end;
+            }
+            chunks.push(bytes);
         }
-    }
-
-    fn push(&mut self, chunk: Bytes) {
-        self.chunk_bytes += chunk.len();
-        self.chunks.push(chunk);
-    }
-
-    /// Writes the frame length over the gap at the start of the first chunk.
-    fn finish(mut self) -> Vec<Bytes> {
-        self.cut();
-        let length = i32::try_from(self.chunk_bytes - 4).unwrap_or(i32::MAX);
-        if let Some(first) = self.chunks.first_mut() {
-            let mut patched = BytesMut::from(std::mem::take(first));
-            patched[..4].copy_from_slice(&length.to_be_bytes());
-            *first = patched.freeze();
+        if !text.is_empty() {
+            chunks.push(text);
         }
-        self.chunks
+        chunks
     }
 }
 

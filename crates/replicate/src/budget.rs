@@ -40,6 +40,13 @@ impl ByteBudget {
         Lease { permit }
     }
 
+    /// Takes `bytes` if they are free now and nobody waits for them.
+    pub(crate) fn try_reserve(&self, bytes: usize) -> Option<Lease> {
+        let wanted = permits_for(bytes).min(self.total);
+        let permit = Arc::clone(&self.permits).try_acquire_many_owned(wanted).ok()?;
+        Some(Lease { permit })
+    }
+
     /// Bytes that are not reserved right now.
     #[must_use]
     pub fn free_bytes(&self) -> usize {
@@ -54,6 +61,11 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
+    /// Bytes that are reserved.
+    pub(crate) fn bytes(&self) -> usize {
+        self.permit.num_permits() * PERMIT_BYTES
+    }
+
     /// Gives back all but `bytes`.
     pub(crate) fn shrink(&mut self, bytes: usize) {
         let keep = usize::try_from(permits_for(bytes)).unwrap_or(usize::MAX);

@@ -160,6 +160,10 @@ pub(crate) struct Lane {
     /// Whether the target said where the lane stands since this process began.
     was_opened: bool,
     first_identity: Arc<OnceLock<ProducerIdentity>>,
+    /// Bytes that the source was last asked for.
+    pub(crate) asked_bytes: i32,
+    /// The largest batch of the last answer that held any.
+    pub(crate) batch_bytes: usize,
     /// Where the source was last asked to read: an answer for another position is of no use.
     asked: SourceOffset,
     /// What lies before was copied by a task whose state was lost: the map does not know it.
@@ -251,6 +255,8 @@ impl Lane {
             coalescing,
             was_opened: false,
             first_identity: Arc::default(),
+            asked_bytes: 0,
+            batch_bytes: 0,
             asked: acked.source_next,
             map_start: record.map_start,
             end,
@@ -391,6 +397,12 @@ impl Lane {
     /// The source is asked for what comes at the lane's position.
     pub(crate) fn note_asked(&mut self) {
         self.asked = self.position;
+    }
+
+    /// Whether the source has more than was read; it may, where that is not known.
+    pub(crate) fn has_more(&self) -> bool {
+        let end = self.status.source_end();
+        end < 0 || end > self.position.0
     }
 
     /// Whether an answer of the source is about the lane's position: it may have moved since the question.

@@ -56,6 +56,11 @@ impl Pace {
         }
     }
 
+    /// Whether nothing has to be waited for.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.state().paid_until.is_none_or(|until| until <= Instant::now())
+    }
+
     /// Whether records have to be counted.
     pub(crate) fn counts_records(&self) -> bool {
         self.limit.records_per_second.is_some()

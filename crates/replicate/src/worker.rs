@@ -12,8 +12,10 @@ mod distance;
 mod leaders;
 mod moving;
 mod packing;
+mod portions;
 mod reading;
 mod refusals;
+mod requests;
 mod translating;
 mod truth;
 mod writing;
@@ -29,7 +31,6 @@ use forward::SourceOffset;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use kafka_client::{BrokerConnection, Client, ClientError, ClusterMetadata, FetchSessionError};
-use kafka_wire::messages::FetchResponse;
 use kafka_wire::protocol::StrBytes;
 use kafka_wire::record::RecordLimits;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
@@ -49,7 +50,7 @@ use denials::End;
 pub(crate) use moving::Destination;
 use reading::SourceBroker;
 pub(crate) use truth::Sign;
-use writing::{Ended, TargetBroker};
+use writing::TargetBroker;
 
 /// How often progress is journaled.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
@@ -140,15 +141,6 @@ enum Done {
         broker: i32,
         lease: Lease,
     },
-    Fetched {
-        broker: i32,
-        lease: Lease,
-        result: Result<FetchResponse, ClientError>,
-    },
-    Produced {
-        broker: i32,
-        ended: Ended,
-    },
     Opened {
         lane: LaneId,
         result: Result<Opened, OpenError>,
@@ -196,7 +188,10 @@ pub(crate) struct Worker {
     source_metadata: leaders::Refresh,
     target_metadata: leaders::Refresh,
     jobs: FuturesUnordered<Job>,
+    requests: requests::Requests,
     unflushed_bytes: usize,
+    /// Room for the brokers that can be given something to do.
+    able: Vec<i32>,
     /// Lanes that turn when all that they read is settled.
     turning: BTreeSet<LaneId>,
     denials: denials::Denials,
@@ -221,7 +216,9 @@ impl Worker {
             source_metadata: leaders::Refresh::default(),
             target_metadata: leaders::Refresh::default(),
             jobs: FuturesUnordered::new(),
+            requests: requests::Requests::default(),
             unflushed_bytes: 0,
+            able: Vec::new(),
             turning: BTreeSet::new(),
             denials: denials::Denials::default(),
             leaving: moving::Leaving::default(),
@@ -245,6 +242,7 @@ impl Worker {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
+                answer = self.requests.answers.next() => self.answered(answer),
                 Some(done) = self.jobs.next() => self.handle(done),
                 command = commands.recv() => match command {
                     Some(command) => self.obey(command),
@@ -317,8 +315,6 @@ impl Worker {
             Done::SourceRested { broker } => self.source_rested(broker),
             Done::TargetRested { broker } => self.target_rested(broker),
             Done::Reserved { broker, lease } => self.fetch(broker, lease),
-            Done::Fetched { broker, lease, result } => self.fetched(broker, lease, result),
-            Done::Produced { broker, ended } => self.produced(broker, ended),
             Done::Opened { lane, result } => self.opened(lane, result),
             Done::Rested { lane } => self.open(lane),
             Done::StraysDead { lane, until } => {

@@ -37,7 +37,7 @@ impl BrokerConnection {
             let (version, api, connection, frame) = sent?;
             let frame = frame.await?;
             let (_, response) = decode_response::<R>(version, frame)
-                .map_err(|error| connection.bad_message(api, version, error))?;
+                .map_err(|error| connection.shared.bad_message(api, version, error))?;
             Ok(response)
         }
     }
@@ -56,10 +56,7 @@ impl BrokerConnection {
         ClientError,
     > {
         let api = api_of::<R>()?;
-        let version = self.version_for::<R>(options.version_max)?;
-        let correlation_id = self.next_correlation_id();
-        let frame = encode_request(correlation_id, &self.shared.client_id, version, request)
-            .map_err(|error| self.bad_message(api, version, error))?;
+        let (version, correlation_id, frame) = self.encode(request, options)?;
         let timeout = options.timeout.unwrap_or(self.shared.limits.request_timeout);
         Ok((
             version,
@@ -69,18 +66,20 @@ impl BrokerConnection {
         ))
     }
 
-    pub(super) fn bad_message(
+    /// The version and the correlation id that a request is sent with, and its frame.
+    pub(super) fn encode<R: protocol::Request>(
         &self,
-        api: ApiKey,
-        version: i16,
-        error: impl ToString,
-    ) -> ClientError {
-        ClientError::Message {
-            address: self.shared.address.clone(),
-            api,
-            version,
-            message: error.to_string(),
-        }
+        request: &R,
+        options: CallOptions,
+    ) -> Result<(i16, i32, Bytes), ClientError> {
+        let version = self.version_for::<R>(options.version_max)?;
+        let correlation_id = self.next_correlation_id();
+        let frame = encode_request(correlation_id, &self.shared.client_id, version, request)
+            .map_err(|error| match api_of::<R>() {
+                Ok(api) => self.shared.bad_message(api, version, error),
+                Err(unknown) => unknown,
+            })?;
+        Ok((version, correlation_id, frame))
     }
 }
 

@@ -25,6 +25,7 @@ use tokio::{
 
 use super::{
     Command, Reply,
+    queue::Place,
     receive::{FramePool, Receiver},
 };
 use crate::connect::{Stream, TlsFailure, verify::failure_of};
@@ -36,13 +37,19 @@ const WRITE_AHEAD_BYTES: usize = 1 << 20;
 /// Rounds before other tasks get their turn.
 const ROUNDS_MAX: usize = 64;
 
+/// Where an answer goes.
+enum Caller {
+    Waits(oneshot::Sender<Reply>),
+    Queue(Place),
+}
+
 /// See the module's text.
 pub(super) struct Driver {
     stream: Box<dyn Stream>,
     machine: Connection,
     commands: mpsc::UnboundedReceiver<Command>,
     commands_ended: bool,
-    replies: HashMap<u64, oneshot::Sender<Reply>>,
+    replies: HashMap<u64, Caller>,
     waiting: Arc<AtomicUsize>,
     closed: Arc<AtomicBool>,
     input: Receiver,
@@ -158,7 +165,11 @@ impl Driver {
     fn take(&mut self, command: Command) {
         match command {
             Command::Send(request, reply) => {
-                self.replies.insert(request.token, reply);
+                self.replies.insert(request.token, Caller::Waits(reply));
+                self.machine.send(request);
+            }
+            Command::Queue(request, place) => {
+                self.replies.insert(request.token, Caller::Queue(place));
                 self.machine.send(request);
             }
             Command::Close => self.machine.shut_down(),
@@ -301,9 +312,11 @@ impl Driver {
 
     fn reply(&mut self, token: u64, reply: Reply) {
         self.waiting.fetch_sub(1, Ordering::AcqRel);
-        if let Some(waiting) = self.replies.remove(&token) {
-            // Nobody waits any more: the answer has kept the order, that was its use.
-            _ = waiting.send(reply);
+        match self.replies.remove(&token) {
+            // When nobody waits any more, the answer has kept the order; that was its use.
+            Some(Caller::Waits(waiting)) => _ = waiting.send(reply),
+            Some(Caller::Queue(place)) => place.fill(reply),
+            None => {}
         }
     }
 }

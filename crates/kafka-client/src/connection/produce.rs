@@ -1,16 +1,18 @@
 //! Produce: batches go out as they are, in a vectored write, and come back as one ack per partition.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
+
+use bytes::Bytes;
 
 use kafka_wire::{
     ErrorCode, Uuid,
     message::decode_response,
     messages::{ApiKey, ProduceRequest, ProduceResponse},
-    produce::{ProduceTopic, encode_produce},
+    produce::{Appended, ProduceScratch, ProduceTopic, encode_produce, read_appended},
     protocol::StrBytes,
 };
 
-use super::BrokerConnection;
+use super::{BrokerConnection, Shared};
 use crate::ClientError;
 
 /// From this version on topics are named by their id (KIP-516).
@@ -42,6 +44,22 @@ pub struct ProduceAck {
     pub current_leader: Option<(i32, i32)>,
 }
 
+impl ProduceAck {
+    fn of_appended(topic: &StrBytes, appended: &Appended) -> Self {
+        Self {
+            topic: topic.clone(),
+            partition: appended.partition,
+            error: ErrorCode::NONE,
+            base_offset: appended.base_offset,
+            log_append_time_ms: appended.log_append_time_ms,
+            log_start_offset: appended.log_start_offset,
+            message: None,
+            record_errors: Vec::new(),
+            current_leader: None,
+        }
+    }
+}
+
 impl BrokerConnection {
     /// Sends batches to partitions that this broker leads; one batch per partition (BF-1). Queued now, not at the first poll.
     ///
@@ -57,29 +75,29 @@ impl BrokerConnection {
         timeout: Duration,
         topics: Vec<ProduceTopic>,
     ) -> impl Future<Output = Result<Vec<ProduceAck>, ClientError>> + Send + 'static + use<> {
-        let sent = self.send_produce(acks, timeout, &topics);
-        let mut names: Vec<(Uuid, StrBytes)> =
-            topics.into_iter().map(|topic| (topic.topic_id, topic.name)).collect();
-        names.sort_unstable_by_key(|(id, _)| *id);
-        let connection = self.clone();
+        let scratch = &mut ProduceScratch::default();
+        let sent =
+            self.encode_produce(scratch, acks, timeout, &topics).map(|(version, id, chunks)| {
+                (version, self.submit(ApiKey::Produce, version, id, chunks, patience(timeout)))
+            });
+        let shared = Arc::clone(&self.shared);
         async move {
             let (version, frame) = sent?;
             let frame = frame.await?;
-            let (_, response) = decode_response::<ProduceRequest>(version, frame)
-                .map_err(|error| connection.bad_message(ApiKey::Produce, version, error))?;
-            Ok(acks_of(response, version, &names))
+            let mut acks = Vec::new();
+            read_acks(&shared, version, frame, &topics, &mut acks)?;
+            Ok(acks)
         }
     }
 
-    fn send_produce(
+    /// The version and the correlation id that a request is sent with, and its chunks.
+    pub(super) fn encode_produce(
         &self,
+        scratch: &mut ProduceScratch,
         acks: i16,
         timeout: Duration,
         topics: &[ProduceTopic],
-    ) -> Result<
-        (i16, impl Future<Output = Result<bytes::Bytes, ClientError>> + Send + 'static + use<>),
-        ClientError,
-    > {
+    ) -> Result<(i16, i32, Vec<Bytes>), ClientError> {
         if acks == 0 {
             return Err(ClientError::InvalidArgument(
                 "acks=0 has no answer: not supported".to_owned(),
@@ -91,6 +109,7 @@ impl BrokerConnection {
         let correlation_id = self.next_correlation_id();
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         let chunks = encode_produce(
+            scratch,
             correlation_id,
             &self.shared.client_id,
             version,
@@ -98,16 +117,49 @@ impl BrokerConnection {
             timeout_ms,
             topics,
         );
-        let patience = timeout.saturating_add(ANSWER_GRACE);
-        Ok((version, self.submit(ApiKey::Produce, version, correlation_id, chunks, patience)))
+        Ok((version, correlation_id, chunks))
     }
+}
+
+/// How long an answer may take.
+pub(super) fn patience(timeout: Duration) -> Duration {
+    timeout.saturating_add(ANSWER_GRACE)
+}
+
+/// Puts the acks of an answer to a request with `topics` behind those in `acks`.
+pub(super) fn read_acks(
+    shared: &Shared,
+    version: i16,
+    frame: Bytes,
+    topics: &[ProduceTopic],
+    acks: &mut Vec<ProduceAck>,
+) -> Result<(), ClientError> {
+    let before = acks.len();
+    let appended = |appended: Appended| {
+        acks.push(ProduceAck::of_appended(&topics[appended.topic].name, &appended))
+    };
+    if read_appended(version, &frame, topics, appended) {
+        return Ok(());
+    }
+    acks.truncate(before);
+    let (_, response) = decode_response::<ProduceRequest>(version, frame)
+        .map_err(|error| shared.bad_message(ApiKey::Produce, version, error))?;
+    let mut names: Vec<(Uuid, &StrBytes)> =
+        topics.iter().map(|topic| (topic.topic_id, &topic.name)).collect();
+    names.sort_unstable_by_key(|(id, _)| *id);
+    acks_of(response, version, &names, acks);
+    Ok(())
 }
 
 /// Records whose faults are told in words: a batch may hold a million of them.
 const RECORDS_TOLD_MAX: usize = 5;
 
-fn acks_of(response: ProduceResponse, version: i16, names: &[(Uuid, StrBytes)]) -> Vec<ProduceAck> {
-    let mut acks = Vec::with_capacity(names.len());
+fn acks_of(
+    response: ProduceResponse,
+    version: i16,
+    names: &[(Uuid, &StrBytes)],
+    acks: &mut Vec<ProduceAck>,
+) {
     for topic in response.responses {
         let name = if version >= TOPIC_ID_VERSION {
             let found = names.binary_search_by_key(&topic.topic_id, |(id, _)| *id);
@@ -141,5 +193,4 @@ fn acks_of(response: ProduceResponse, version: i16, names: &[(Uuid, StrBytes)]) 
             });
         }
     }
-    acks
 }

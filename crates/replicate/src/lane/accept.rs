@@ -55,6 +55,7 @@ impl Lane {
         let first = self.next_ordinal;
         let run_count = self.runs.count();
         let mut is_new_epoch = false;
+        let mut largest = 0;
         for batch in split(records) {
             let batch =
                 batch.map_err(|error| AcceptFault::Corrupt { offset: self.position, error })?;
@@ -65,7 +66,11 @@ impl Lane {
                 self.reach(end, leader_epoch(&batch));
                 break;
             }
+            largest = largest.max(batch.size_bytes());
             is_new_epoch |= self.accept_batch(batch, aborted, lease, &mut accepted)?;
+        }
+        if largest > 0 {
+            self.batch_bytes = largest;
         }
         self.advance_position();
         // The journal must not be behind the target in either, whenever the process dies.

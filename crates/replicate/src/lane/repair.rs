@@ -251,7 +251,7 @@ impl Lane {
     /// Where the records of a waiting batch lie on the source: first offset and count of each stretch without a gap.
     fn stretches(&self, waiting: &Outgoing) -> Vec<(SourceOffset, i64)> {
         let segments = self.runs.segments(waiting.ordinal, waiting.count, TargetOffset(0));
-        segments.into_iter().map(|segment| (segment.source_start, segment.len)).collect()
+        segments.map(|segment| (segment.source_start, segment.len)).collect()
     }
 
     /// Gives the waiting batches ordinals from `first` on.

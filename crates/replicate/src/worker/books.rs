@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use forward::SourceOffset;
 use forward::planted::{Bug, has, strikes};
-use futures_util::StreamExt as _;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{Done, LaneId, SHUTDOWN_TIMEOUT, Worker};
 use crate::journal::{JournalError, JournalWrite};
@@ -107,17 +106,12 @@ impl Worker {
         self.is_closing = true;
         let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
         while self.lanes.iter().any(Lane::is_waiting_for_answers) {
-            match timeout_at(deadline, self.jobs.next()).await {
-                Ok(Some(done)) => self.handle(done),
-                Ok(None) | Err(_) => break,
+            if !self.end_next(Some(deadline)).await {
+                break;
             }
         }
         // The last word may be that there is nothing to add: then what is being written is the last one.
-        while self.journal_writes > 0
-            && let Some(done) = self.jobs.next().await
-        {
-            self.handle(done);
-        }
+        while self.journal_writes > 0 && self.end_next(None).await {}
         if let Some(error) = self.journal_error.take() {
             return Err(error);
         }

@@ -27,21 +27,6 @@ pub(super) struct Packing {
     pub(super) bytes: usize,
 }
 
-impl Packing {
-    /// The batches by topic.
-    pub(super) fn topics(mut self) -> Vec<ProduceTopic> {
-        self.batches.sort_by(|(a, ..), (b, ..)| a.cmp(b));
-        let mut topics: Vec<ProduceTopic> = Vec::new();
-        for (name, topic_id, partition) in self.batches {
-            match topics.last_mut().filter(|topic| topic.name == name) {
-                Some(topic) => topic.partitions.push(partition),
-                None => topics.push(ProduceTopic { name, topic_id, partitions: vec![partition] }),
-            }
-        }
-        topics
-    }
-}
-
 /// Which target partitions are in the request in the making: it takes one batch of each.
 #[derive(Debug, Default)]
 pub(super) struct Packed {
@@ -50,6 +35,9 @@ pub(super) struct Packed {
     number: u64,
     /// Where headers are written.
     headers: BytesMut,
+    /// Room for the batches of a request, and for the lanes that find none in it.
+    batches: Vec<(StrBytes, Uuid, ProducePartition)>,
+    skipped: VecDeque<LaneId>,
 }
 
 impl Packed {
@@ -63,12 +51,36 @@ impl Packed {
 }
 
 impl Worker {
+    /// The batches by topic, in room that was used before.
+    pub(super) fn topics_of(&mut self, mut packing: Packing) -> Vec<ProduceTopic> {
+        packing.batches.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        let mut topics = self.requests.topics.pop().unwrap_or_default();
+        let mut count = 0;
+        for (name, topic_id, partition) in packing.batches.drain(..) {
+            if count == 0 || topics[count - 1].name != name {
+                match topics.get_mut(count) {
+                    Some(topic) => (topic.name, topic.topic_id) = (name, topic_id),
+                    None => topics.push(ProduceTopic { name, topic_id, partitions: Vec::new() }),
+                }
+                count += 1;
+            }
+            topics[count - 1].partitions.push(partition);
+        }
+        topics.truncate(count);
+        self.packed.batches = packing.batches;
+        topics
+    }
+
     /// Takes one batch of every waiting lane, as far as one request goes; those that find no room keep their place.
     pub(super) fn pack(&mut self, id: i32) -> Packing {
-        let mut packing = Packing::default();
+        let mut packing = Packing {
+            batches: std::mem::take(&mut self.packed.batches),
+            lanes: self.requests.lanes.pop().unwrap_or_default(),
+            bytes: 0,
+        };
         let Some(broker) = self.targets.get_mut(&id) else { return packing };
         let mut waiting = std::mem::take(&mut broker.queue);
-        let mut skipped = VecDeque::new();
+        let mut skipped = std::mem::take(&mut self.packed.skipped);
         self.packed.number += 1;
         while packing.bytes < REQUEST_BYTES_ENOUGH
             && let Some(lane_id) = waiting.pop_front()
@@ -101,7 +113,10 @@ impl Worker {
         if let Some(broker) = self.targets.get_mut(&id) {
             skipped.append(&mut waiting);
             skipped.append(&mut broker.queue);
-            broker.queue = skipped;
+            std::mem::swap(&mut broker.queue, &mut skipped);
+            // Both queues keep their room.
+            self.packed.skipped =
+                if waiting.capacity() > skipped.capacity() { waiting } else { skipped };
         }
         packing
     }
@@ -109,34 +124,38 @@ impl Worker {
 
 /// The answers of one request, found again by partition.
 pub(super) struct Acks {
-    acks: Vec<Option<ProduceAck>>,
-    by_partition: HashMap<(StrBytes, i32), usize>,
+    acks: Vec<ProduceAck>,
+    by_partition: Option<HashMap<(StrBytes, i32), usize>>,
     next: usize,
 }
 
 impl Acks {
     pub(super) fn new(acks: Vec<ProduceAck>) -> Self {
-        let by_partition = if acks.len() > ACKS_SEARCHED_MAX {
-            let places = acks.iter().enumerate();
-            places.map(|(index, ack)| ((ack.topic.clone(), ack.partition), index)).collect()
-        } else {
-            HashMap::new()
-        };
-        Self { acks: acks.into_iter().map(Some).collect(), by_partition, next: 0 }
+        Self { acks, by_partition: None, next: 0 }
     }
 
     /// Brokers answer more or less in the order of the request: the next one is looked at first.
-    pub(super) fn take(&mut self, topic: &StrBytes, partition: i32) -> Option<ProduceAck> {
+    pub(super) fn find(&mut self, topic: &StrBytes, partition: i32) -> Option<&ProduceAck> {
         let is_it = |ack: &ProduceAck| ack.partition == partition && ack.topic == *topic;
-        let index = match self.by_partition.get(&(topic.clone(), partition)) {
-            Some(index) => *index,
-            None => {
-                let (before, behind) = (0..self.next, self.next..self.acks.len());
-                let is_it = |index: &usize| self.acks[*index].as_ref().is_some_and(is_it);
-                behind.chain(before).find(is_it)?
-            }
+        let index = if self.acks.get(self.next).is_some_and(is_it) {
+            self.next
+        } else if self.acks.len() <= ACKS_SEARCHED_MAX {
+            self.acks.iter().position(is_it)?
+        } else {
+            let table = self.by_partition.get_or_insert_with(|| by_partition(&self.acks));
+            *table.get(&(topic.clone(), partition))?
         };
         self.next = index + 1;
-        self.acks[index].take()
+        self.acks.get(index)
     }
+
+    /// The room that the acks took.
+    pub(super) fn room(self) -> Vec<ProduceAck> {
+        self.acks
+    }
+}
+
+fn by_partition(acks: &[ProduceAck]) -> HashMap<(StrBytes, i32), usize> {
+    let places = acks.iter().enumerate();
+    places.map(|(index, ack)| ((ack.topic.clone(), ack.partition), index)).collect()
 }

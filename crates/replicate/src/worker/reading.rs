@@ -15,6 +15,8 @@ use tokio::time::sleep;
 
 use super::denials::End;
 use super::distance::{factor_of, times};
+use super::portions::Portions;
+use super::requests::Pending;
 use super::{Done, LaneId, Sign, Worker, backoff, is_session_lost};
 use crate::budget::Lease;
 use crate::event::Event;
@@ -52,6 +54,12 @@ pub(super) struct SourceBroker {
     opened: u32,
     /// Its lanes that had bytes to send when it was asked last.
     crowd: usize,
+    /// Its lanes that had more to read than they were asked for, when it was asked last.
+    behind: usize,
+    /// Bytes that the next fetch reserves.
+    reserve: usize,
+    /// Bytes of an answer that is full.
+    full: usize,
     /// Lanes whose source partition it leads.
     lanes: BTreeSet<LaneId>,
 }
@@ -88,14 +96,17 @@ impl SourceBroker {
 
     /// An answer held `bytes`.
     fn note_answer(&mut self, bytes: usize, limits: &TaskLimits) {
-        let full = usize::try_from(self.answer_bytes(limits).1).unwrap_or(usize::MAX);
-        self.opened = if bytes >= full / 4 * 3 {
+        self.opened = if bytes >= self.full / 4 * 3 {
             self.opened.max(1).saturating_mul(2).min(self.factor())
-        } else if bytes < full / 2 {
+        } else if bytes < self.full / 2 {
             1
         } else {
             self.opened
         };
+        // What was read is what the next fetch is likely to need, if the windows have not changed.
+        let (bytes_max, _) = self.answer_bytes(limits);
+        let bytes_max = usize::try_from(bytes_max).unwrap_or(0);
+        self.reserve = self.reserve.clamp(bytes_max, 2 * bytes_max);
     }
 
     /// Its lanes whose copy is to be compared with the source before they are read on.
@@ -130,19 +141,19 @@ impl Worker {
             return;
         }
         let target_factor = self.target_factor();
-        let ready: Vec<i32> = self
-            .sources
-            .iter()
-            .filter(|(_, broker)| {
-                let bytes_max = broker.read_ahead_bytes(target_factor, &self.ctx.limits);
-                broker.state == Reading::Ready
-                    && broker.lanes.iter().any(|id| self.wants_data(*id, bytes_max))
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        for id in ready {
+        let mut able = std::mem::take(&mut self.able);
+        for (id, broker) in &self.sources {
+            let bytes_max = broker.read_ahead_bytes(target_factor, &self.ctx.limits);
+            if broker.state == Reading::Ready
+                && broker.lanes.iter().any(|id| self.wants_data(*id, bytes_max))
+            {
+                able.push(*id);
+            }
+        }
+        for id in able.drain(..) {
             self.pump_source(id);
         }
+        self.able = able;
     }
 
     fn wants_data(&self, id: LaneId, bytes_max: usize) -> bool {
@@ -155,9 +166,15 @@ impl Worker {
         match &broker.connection {
             Some(connection) if !connection.is_closed() => {
                 let pace = self.ctx.pace.clone();
-                let bytes = pace.fetch_bytes(broker.answer_bytes(&self.ctx.limits).0);
-                let bytes = usize::try_from(bytes).unwrap_or(0);
+                let bytes = usize::try_from(broker.answer_bytes(&self.ctx.limits).0).unwrap_or(0);
+                let bytes = i32::try_from(bytes.max(broker.reserve)).unwrap_or(i32::MAX);
+                let bytes = usize::try_from(pace.fetch_bytes(bytes)).unwrap_or(0);
                 let budget = self.ctx.budget.clone();
+                if pace.is_ready()
+                    && let Some(lease) = budget.try_reserve(bytes)
+                {
+                    return self.fetch(id, lease);
+                }
                 self.start(async move {
                     pace.ready().await;
                     Done::Reserved { broker: id, lease: budget.reserve(bytes).await }
@@ -223,6 +240,8 @@ impl Worker {
         let limits = &self.ctx.limits;
         let Some(broker) = self.sources.get_mut(&id) else { return };
         let (bytes_max, partition_bytes_max) = broker.answer_bytes(limits);
+        let mut portions = Portions::new(bytes_max, partition_bytes_max, broker.behind);
+        broker.behind = 0;
         let mut wanted = Vec::new();
         let mut lacks_room = false;
         broker.crowd = 0;
@@ -236,6 +255,12 @@ impl Worker {
                 lacks_room |= lane.phase != Phase::Stopped && lane.buffered_bytes() > 0;
                 continue;
             }
+            if lane.has_more() {
+                lane.asked_bytes = portions.of(lane.batch_bytes);
+                broker.behind += 1;
+            } else if lane.asked_bytes == 0 {
+                lane.asked_bytes = partition_bytes_max;
+            }
             lane.note_asked();
             lacks_room |= lane.only_checks();
             let (position, last_fetched_epoch) = lane.position();
@@ -246,9 +271,12 @@ impl Worker {
                 offset: position.0,
                 leader_epoch: lane.source_leader.1,
                 last_fetched_epoch,
-                bytes_max: partition_bytes_max,
+                bytes_max: lane.asked_bytes,
             });
         }
+        let bytes_max = i32::try_from(lease.bytes()).unwrap_or(i32::MAX).min(portions.total());
+        broker.reserve = usize::try_from(portions.total()).unwrap_or(0);
+        broker.full = portions.full().min(lease.bytes());
         if wanted.is_empty() || self.is_closing {
             return;
         }
@@ -266,8 +294,8 @@ impl Worker {
             version_max: Some(version),
             ..kafka_client::CallOptions::default()
         };
-        let answer = connection.call_with(request, options);
-        self.start(async move { Done::Fetched { broker: id, lease, result: answer.await } });
+        let tag = self.requests.note(Pending::Fetch { broker: id, lease });
+        connection.fetch_to(&request, options, &self.requests.answers, tag);
     }
 
     /// Hands a fetch answer to its lanes.

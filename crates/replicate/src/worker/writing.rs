@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::denials::End;
 use super::distance::{factor_of, times};
 use super::packing::{Acks, Packing};
+use super::requests::Produce;
 use super::{Done, LaneId, Worker, backoff};
 use crate::event::Event;
 use crate::lane::{Phase, Recovered};
@@ -53,11 +54,11 @@ impl TargetBroker {
 /// A produce request that is answered, or lost.
 #[derive(Debug)]
 pub(super) struct Ended {
-    number: u64,
-    connection: BrokerConnection,
-    bytes: usize,
-    lanes: Vec<LaneId>,
-    result: Result<Vec<ProduceAck>, ClientError>,
+    pub(super) number: u64,
+    pub(super) connection: BrokerConnection,
+    pub(super) bytes: usize,
+    pub(super) lanes: Vec<LaneId>,
+    pub(super) result: Result<Vec<ProduceAck>, ClientError>,
 }
 
 impl Worker {
@@ -82,15 +83,13 @@ impl Worker {
         if self.is_closing {
             return;
         }
-        let ready: Vec<i32> = self
-            .targets
-            .iter()
-            .filter(|(_, broker)| !broker.queue.is_empty() && !broker.is_busy)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in ready {
+        let mut able = std::mem::take(&mut self.able);
+        let is_able = |broker: &TargetBroker| !broker.queue.is_empty() && !broker.is_busy;
+        able.extend(self.targets.iter().filter(|(_, broker)| is_able(broker)).map(|(id, _)| *id));
+        for id in able.drain(..) {
             self.pump_target(id);
         }
+        self.able = able;
     }
 
     fn pump_target(&mut self, id: i32) {
@@ -172,45 +171,61 @@ impl Worker {
 
     fn send(&mut self, id: i32, connection: &BrokerConnection, mut packing: Packing) {
         let (lanes, bytes) = (std::mem::take(&mut packing.lanes), packing.bytes);
-        let topics = packing.topics();
-        let answer = connection.produce(ACKS_ALL, self.ctx.limits.produce_timeout, topics);
+        let topics = self.topics_of(packing);
         let Some(broker) = self.targets.get_mut(&id) else { return };
         broker.requests += 1;
         broker.bytes += bytes;
         let number = broker.next_sent;
         broker.next_sent += 1;
-        let connection = connection.clone();
-        self.start(async move {
-            Done::Produced {
-                broker: id,
-                ended: Ended { number, connection, bytes, lanes, result: answer.await },
-            }
-        });
+        let sender = connection.clone();
+        let produce = Produce { broker: id, number, connection: sender, bytes, lanes, topics };
+        let timeout = self.ctx.limits.produce_timeout;
+        self.requests.send(produce, ACKS_ALL, timeout);
     }
 
     /// Hands the answer of a produce request, and of those that waited for it, to their lanes.
     pub(super) fn produced(&mut self, id: i32, ended: Ended) {
         let Some(broker) = self.targets.get_mut(&id) else { return };
-        broker.early.insert(ended.number, ended);
+        if ended.number != broker.next_ended {
+            broker.early.insert(ended.number, ended);
+            return;
+        }
+        self.settle_request(id, ended);
         while let Some(broker) = self.targets.get_mut(&id)
             && let Some(ended) = broker.early.remove(&broker.next_ended)
         {
-            broker.next_ended += 1;
-            broker.requests = broker.requests.saturating_sub(1);
-            broker.bytes = broker.bytes.saturating_sub(ended.bytes);
-            match ended.result {
-                Ok(acks) => self.acknowledged(id, &ended.lanes, acks),
-                Err(error) => self.lost(id, &ended.connection, &ended.lanes, &error),
-            }
-            for lane in ended.lanes {
-                self.settle(lane);
-                self.enqueue(lane);
-                self.note_state(lane);
-            }
+            self.settle_request(id, ended);
         }
     }
 
-    fn acknowledged(&mut self, id: i32, lanes: &[LaneId], mut acks: Vec<ProduceAck>) {
+    /// The answer of the oldest request without one.
+    fn settle_request(&mut self, id: i32, ended: Ended) {
+        let Some(broker) = self.targets.get_mut(&id) else { return };
+        broker.next_ended += 1;
+        broker.requests = broker.requests.saturating_sub(1);
+        broker.bytes = broker.bytes.saturating_sub(ended.bytes);
+        let acks = match ended.result {
+            Ok(acks) => self.acknowledged(id, &ended.lanes, acks),
+            Err(error) => {
+                self.lost(id, &ended.connection, &ended.lanes, &error);
+                Vec::new()
+            }
+        };
+        for lane in &ended.lanes {
+            self.settle(*lane);
+            self.enqueue(*lane);
+            self.note_state(*lane);
+        }
+        self.requests.reuse(ended.lanes, acks);
+    }
+
+    /// Returns the acks' room.
+    fn acknowledged(
+        &mut self,
+        id: i32,
+        lanes: &[LaneId],
+        mut acks: Vec<ProduceAck>,
+    ) -> Vec<ProduceAck> {
         if let [first, second, ..] = &mut acks[..]
             && strikes(Bug::AckOfOtherLane)
         {
@@ -222,9 +237,9 @@ impl Worker {
         let mut acks = Acks::new(acks);
         for lane_id in lanes {
             let lane = &self.lanes[*lane_id];
-            match acks.take(&lane.target_name, lane.key.target_partition) {
+            match acks.find(&lane.target_name, lane.key.target_partition) {
                 Some(ack) if ack.error.is_ok() => self.acknowledge(*lane_id, ack.base_offset),
-                Some(ack) => self.refused(*lane_id, &ack),
+                Some(ack) => self.refused(*lane_id, ack),
                 None => {
                     self.lanes[*lane_id]
                         .status
@@ -233,6 +248,7 @@ impl Worker {
                 }
             }
         }
+        acks.room()
     }
 
     fn acknowledge(&mut self, id: LaneId, base_offset: i64) {

@@ -1,0 +1,193 @@
+//! Answers of many requests into one queue: a caller that has hundreds under way needs neither a future nor a channel for each.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use kafka_wire::{
+    connection::{ConnectionError, Failure},
+    message::decode_response,
+    messages::{ApiKey, FetchRequest, FetchResponse},
+    produce::{ProduceScratch, ProduceTopic},
+};
+use tokio::sync::mpsc::{self, error::SendError};
+
+use super::{
+    BrokerConnection, CallOptions, Command, Reply, Shared,
+    produce::{self, ProduceAck},
+};
+use crate::ClientError;
+
+/// Where answers come in, each with the tag that its request was given.
+#[derive(Debug)]
+pub struct AnswerQueue {
+    sender: mpsc::UnboundedSender<Answer>,
+    receiver: mpsc::UnboundedReceiver<Answer>,
+    scratch: ProduceScratch,
+}
+
+impl Default for AnswerQueue {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Self { sender, receiver, scratch: ProduceScratch::default() }
+    }
+}
+
+impl AnswerQueue {
+    /// The next answer. Every request that was given a tag gets one, so this waits for ever only when none is under way.
+    pub async fn next(&mut self) -> Answer {
+        let answer = self.receiver.recv().await;
+        answer.expect("the queue holds a sender itself")
+    }
+
+    /// An answer that is there already.
+    pub fn try_next(&mut self) -> Option<Answer> {
+        self.receiver.try_recv().ok()
+    }
+}
+
+/// How a request ended.
+#[derive(Debug)]
+pub struct Answer {
+    /// The tag that the request was given.
+    pub tag: u64,
+    api: ApiKey,
+    version: i16,
+    result: Result<Bytes, ClientError>,
+    shared: Arc<Shared>,
+}
+
+impl Answer {
+    /// As the answer to a fetch.
+    ///
+    /// # Errors
+    /// As [`BrokerConnection::call`].
+    pub fn fetched(self) -> Result<FetchResponse, ClientError> {
+        let frame = self.result?;
+        match decode_response::<FetchRequest>(self.version, frame) {
+            Ok((_, response)) => Ok(response),
+            Err(error) => Err(self.shared.bad_message(self.api, self.version, error)),
+        }
+    }
+
+    /// As the answer to a produce request with these topics: one ack per partition, behind those in `acks`.
+    ///
+    /// # Errors
+    /// As [`BrokerConnection::call`].
+    pub fn produced(
+        self,
+        topics: &[ProduceTopic],
+        acks: &mut Vec<ProduceAck>,
+    ) -> Result<(), ClientError> {
+        let frame = self.result?;
+        produce::read_acks(&self.shared, self.version, frame, topics, acks)
+    }
+}
+
+/// The place in a queue of an answer that is to come.
+#[derive(Debug)]
+pub(super) struct Place {
+    tag: u64,
+    api: ApiKey,
+    version: i16,
+    shared: Arc<Shared>,
+    sender: Option<mpsc::UnboundedSender<Answer>>,
+}
+
+impl Place {
+    pub(super) fn fill(mut self, reply: Reply) {
+        let result = reply
+            .map_err(|failure| ClientError::of_failure(&self.shared.address, self.api, failure));
+        self.give(result);
+    }
+
+    fn give(&mut self, result: Result<Bytes, ClientError>) {
+        if let Some(sender) = self.sender.take() {
+            let shared = Arc::clone(&self.shared);
+            let (tag, api, version) = (self.tag, self.api, self.version);
+            // Nobody may wait any more.
+            drop(sender.send(Answer { tag, api, version, result, shared }));
+        }
+    }
+}
+
+impl Drop for Place {
+    /// A connection whose task died, with the runtime, still ends what it was asked.
+    fn drop(&mut self) {
+        let failure = Failure::Unknown(ConnectionError::ShutDown);
+        let error = ClientError::of_failure(&self.shared.address, self.api, failure);
+        self.give(Err(error));
+    }
+}
+
+impl BrokerConnection {
+    /// Sends a fetch whose answer comes to `queue` with `tag`; a refusal to send comes there, too.
+    pub fn fetch_to(
+        &self,
+        request: &FetchRequest,
+        options: CallOptions,
+        queue: &AnswerQueue,
+        tag: u64,
+    ) {
+        let timeout = options.timeout.unwrap_or(self.shared.limits.request_timeout);
+        let encoded = self
+            .encode(request, options)
+            .map(|(version, correlation_id, frame)| (version, correlation_id, vec![frame]));
+        self.send_to(ApiKey::Fetch, encoded, timeout, queue, tag);
+    }
+
+    /// [`BrokerConnection::produce`] with the answer to `queue`; a refusal to send comes there, too.
+    pub fn produce_to(
+        &self,
+        acks: i16,
+        timeout: Duration,
+        topics: &[ProduceTopic],
+        queue: &mut AnswerQueue,
+        tag: u64,
+    ) {
+        let encoded = self.encode_produce(&mut queue.scratch, acks, timeout, topics);
+        self.send_to(ApiKey::Produce, encoded, produce::patience(timeout), queue, tag);
+    }
+
+    fn send_to(
+        &self,
+        api: ApiKey,
+        encoded: Result<(i16, i32, Vec<Bytes>), ClientError>,
+        timeout: Duration,
+        queue: &AnswerQueue,
+        tag: u64,
+    ) {
+        let (shared, sender) = (Arc::clone(&self.shared), Some(queue.sender.clone()));
+        match encoded {
+            Ok((version, correlation_id, chunks)) => {
+                let place = Place { tag, api, version, shared, sender };
+                self.hand_over(api, version, correlation_id, chunks, timeout, place);
+            }
+            Err(error) => {
+                let mut place = Place { tag, api, version: 0, shared, sender };
+                place.give(Err(error));
+            }
+        }
+    }
+
+    fn hand_over(
+        &self,
+        api: ApiKey,
+        version: i16,
+        correlation_id: i32,
+        chunks: Vec<Bytes>,
+        timeout: Duration,
+        mut place: Place,
+    ) {
+        match self.admit(api, version, correlation_id, chunks, timeout) {
+            Ok(request) => {
+                if let Err(SendError(Command::Queue(_, mut place))) =
+                    self.commands.send(Command::Queue(request, place))
+                {
+                    self.dismiss();
+                    place.give(Err(self.not_sent(api)));
+                }
+            }
+            Err(error) => place.give(Err(error)),
+        }
+    }
+}
