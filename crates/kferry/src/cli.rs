@@ -5,6 +5,7 @@
 
 mod check;
 mod demo;
+mod etl;
 mod inspect;
 mod offsets;
 mod plan;
@@ -20,6 +21,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub(crate) use self::{
     check::{CheckArgs, RoleArg},
     demo::DemoArgs,
+    etl::{EtlArgs, EtlCommand, NamedFile, Position, TestArgs, TopicAt},
     inspect::InspectArgs,
     offsets::{FromArg, OffsetsArgs},
     plan::{DiffArgs, PlanArgs},
@@ -66,6 +68,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Show it at work: two clusters in this process, live writers, a running sync
     Demo(DemoArgs),
+    /// Try a processing rule on messages, and what belongs to rules
+    Etl(Box<EtlArgs>),
     /// Show what is in record batches, header by header
     Inspect(InspectArgs),
     /// Where a source offset lies on the target, and the other way round

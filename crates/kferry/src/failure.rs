@@ -40,6 +40,11 @@ impl Failure {
         Self { shown: true, ..Self::failed("") }
     }
 
+    /// Wrong usage or configuration that the command's own output has already told.
+    pub(crate) fn told_usage() -> Self {
+        Self { exit: EXIT_USAGE, ..Self::told() }
+    }
+
     /// A command has looked, and its own output has told what it found.
     pub(crate) fn found() -> Self {
         Self { exit: EXIT_FOUND, ..Self::told() }

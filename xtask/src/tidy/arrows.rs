@@ -18,7 +18,16 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("control", &["kafka-wire", "kafka-client", "replicate", "gateway"]),
     (
         "kferry",
-        &["kafka-wire", "kafka-client", "kafka-sim", "forward", "replicate", "gateway", "control"],
+        &[
+            "kafka-wire",
+            "kafka-client",
+            "kafka-sim",
+            "forward",
+            "etl",
+            "replicate",
+            "gateway",
+            "control",
+        ],
     ),
     ("xtask", &[]),
     (

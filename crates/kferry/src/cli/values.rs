@@ -39,6 +39,16 @@ pub(crate) fn start(text: &str) -> Result<StartArg, String> {
     }
 }
 
+/// A time: milliseconds since 1970, or RFC 3339.
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
+    let wrong =
+        || "expected milliseconds since 1970, or a time such as 2025-01-31T14:00:00Z".to_owned();
+    match text.parse::<i64>() {
+        Ok(milliseconds) => Timestamp::from_millisecond(milliseconds).map_err(|_| wrong()),
+        Err(_) => text.parse().map_err(|_| wrong()),
+    }
+}
+
 pub(super) fn partition_at(text: &str) -> Result<PartitionAt, String> {
     let wrong = |what: &str| {
         format!("{what}: expected TOPIC:PARTITION or TOPIC:PARTITION@OFFSET, such as orders:0@1234")

@@ -9,6 +9,7 @@
 mod check;
 mod config;
 mod demo;
+mod etl;
 mod inspect;
 mod metrics;
 mod offsets;

@@ -1,0 +1,209 @@
+//! `kferry etl`.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Subcommand};
+use jiff::Timestamp;
+
+use super::{Format, values};
+
+const ETL_EXAMPLES: &str = "\
+Examples:
+  kferry etl test -f rule.yaml --sample messages.txt        what the rule makes of each line, step by step
+  kferry etl test -f rule.yaml --fetch broker:9092 orders   the same with the last messages of a topic
+
+What a rule may say is in docs/etl.md.
+Exit codes: 0 done, 1 failed, 2 wrong usage or rule.";
+
+const TEST_EXAMPLES: &str = "\
+Examples:
+  kferry etl test -f rule.yaml --sample messages.txt                    one message a line
+  kferry etl test -f rule.yaml --sample body.json --whole               the file is one message
+  echo '{\"id\":7}' | kferry etl test -f rule.yaml --sample -             standard input
+  kferry etl test -f rule.yaml --fetch source.yaml orders:0@1234        messages of a topic, from an offset on
+  kferry etl test -f rule.yaml --sample a.txt --now 2025-01-31T14:00:00Z --output json
+
+Without --sample and --fetch it is the text under spec.sample of the rule. Nothing is written to any cluster.
+Exit codes: 0 every message is delivered or left out by the rule, 1 a message fails, 2 wrong usage or rule.";
+
+/// `kferry etl`.
+#[derive(Debug, Args)]
+#[command(after_help = ETL_EXAMPLES)]
+pub(crate) struct EtlArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: EtlCommand,
+    /// Form of what is written to standard output
+    #[arg(long, value_name = "FORM", default_value = "text", global = true)]
+    pub(crate) output: Format,
+}
+
+/// What is done with rules.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EtlCommand {
+    /// What a rule makes of messages, step by step
+    Test(Box<TestArgs>),
+}
+
+/// `kferry etl test`.
+#[derive(Debug, Args)]
+#[command(after_help = TEST_EXAMPLES, group = ArgGroup::new("messages").multiple(false))]
+pub(crate) struct TestArgs {
+    /// The rule, YAML or JSON; `-` for standard input
+    #[arg(short = 'f', long = "file", value_name = "RULE")]
+    pub(crate) rule: PathBuf,
+    /// Messages, one a line, empty lines left out; `-` for standard input
+    #[arg(long, value_name = "FILE|-", group = "messages")]
+    pub(crate) sample: Option<PathBuf>,
+    /// The sample is one message, as it is
+    #[arg(long, requires = "sample")]
+    pub(crate) whole: bool,
+    /// One record without a value
+    #[arg(long, group = "messages")]
+    pub(crate) tombstone: bool,
+    /// Messages of a topic: TOPIC, TOPIC:PARTITION, and @POSITION behind it: an offset, earliest, latest (default) or a time
+    #[arg(long, value_names = ["CONNECTION", "TOPIC[@POSITION]"], num_args = 2, group = "messages")]
+    pub(crate) fetch: Vec<String>,
+    /// How many messages are fetched at most
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "fetch", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(crate) count: u64,
+    /// Key of the messages
+    #[arg(long, value_name = "TEXT", conflicts_with = "fetch")]
+    pub(crate) key: Option<String>,
+    /// Header of the messages, repeatable
+    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header, conflicts_with = "fetch")]
+    pub(crate) headers: Vec<(String, String)>,
+    /// Topic that the messages are said to be from
+    #[arg(long, value_name = "NAME", default_value = "sample", conflicts_with = "fetch")]
+    pub(crate) topic: String,
+    /// The time that the rule sees, for output that can be made again
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub(crate) now: Option<Timestamp>,
+    /// A secret of the rule is in this file, repeatable
+    #[arg(long = "secret", value_name = "NAME=FILE", value_parser = named_file)]
+    pub(crate) secrets: Vec<NamedFile>,
+    /// A lookup table of the rule: KEY is the column or member that is looked up, in CSV or (*.json) an array of objects
+    #[arg(long = "table", value_name = "NAME:KEY=FILE", value_parser = named_file)]
+    pub(crate) tables: Vec<NamedFile>,
+    /// The Avro schema that has this id in the registry of the source, repeatable
+    #[arg(long = "schema", value_name = "ID=FILE", value_parser = named_file)]
+    pub(crate) schemas: Vec<NamedFile>,
+}
+
+/// A file, and what it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedFile {
+    /// What it stands for.
+    pub(crate) name: String,
+    /// Where it is.
+    pub(crate) path: PathBuf,
+}
+
+fn named_file(text: &str) -> Result<NamedFile, String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => {
+            Ok(NamedFile { name: name.to_owned(), path: path.into() })
+        }
+        _ => Err("expected a name, = and the path of a file".to_owned()),
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| "expected NAME=VALUE".to_owned())
+}
+
+/// Where messages of a topic begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Position {
+    /// The first ones there are.
+    Earliest,
+    /// The last ones there are.
+    Latest,
+    /// From this offset on.
+    Offset(i64),
+    /// From this time on, milliseconds since 1970.
+    Time(i64),
+}
+
+/// A topic or a partition of it, and a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TopicAt {
+    /// Topic name.
+    pub(crate) topic: String,
+    /// One partition; `None`: all.
+    pub(crate) partition: Option<i32>,
+    /// Where to begin.
+    pub(crate) position: Position,
+}
+
+impl std::str::FromStr for TopicAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (place, position) = match text.split_once('@') {
+            Some((place, position)) => (place, Some(position)),
+            None => (text, None),
+        };
+        let (topic, partition) = match place.split_once(':') {
+            Some((topic, number)) => {
+                let partition = number.parse().ok().filter(|index| *index >= 0);
+                (topic, Some(partition.ok_or("the partition is not a number")?))
+            }
+            None => (place, None),
+        };
+        if topic.is_empty() {
+            return Err(
+                "the topic is empty: expected TOPIC, TOPIC:PARTITION, or with @POSITION behind it"
+                    .to_owned(),
+            );
+        }
+        let position = match position {
+            None | Some("latest") => Position::Latest,
+            Some("earliest") => Position::Earliest,
+            Some(text) => match text.parse::<i64>() {
+                Ok(offset) if offset >= 0 && partition.is_some() => Position::Offset(offset),
+                Ok(offset) if offset >= 0 => {
+                    return Err(format!(
+                        "an offset belongs to one partition: write {topic}:0@{offset}"
+                    ));
+                }
+                Ok(_) => return Err("an offset is not below 0".to_owned()),
+                Err(_) => {
+                    let wrong = "the position is none of an offset, earliest, latest, or a time such as 2025-01-31T14:00:00Z";
+                    Position::Time(values::time(text).map_err(|_| wrong)?.as_millisecond())
+                }
+            },
+        };
+        Ok(Self { topic: topic.to_owned(), partition, position })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_and_positions() {
+        let check = |text: &str, expected: Option<(&str, Option<i32>, Position)>| {
+            let expected = expected.map(|(topic, partition, position)| TopicAt {
+                topic: topic.to_owned(),
+                partition,
+                position,
+            });
+            assert_eq!(text.parse::<TopicAt>().ok(), expected, "{text}");
+        };
+        check("orders", Some(("orders", None, Position::Latest)));
+        check("orders@earliest", Some(("orders", None, Position::Earliest)));
+        check("orders:3", Some(("orders", Some(3), Position::Latest)));
+        check("orders:3@12", Some(("orders", Some(3), Position::Offset(12))));
+        let time = Position::Time(1_738_281_600_000);
+        check("orders@2025-01-31T00:00:00Z", Some(("orders", None, time)));
+        check("orders@12", None);
+        check("orders:x", None);
+        check("orders:0@-1", None);
+        check("orders@soon", None);
+        check("@earliest", None);
+    }
+}

@@ -1,0 +1,23 @@
+//! `kferry etl`: rules of record processing, tried without a task.
+
+mod rule_file;
+mod sample;
+mod show;
+mod test;
+mod topic;
+
+use crate::{
+    cli::{EtlArgs, EtlCommand},
+    failure::Failure,
+    output::Output,
+};
+
+/// Does what is asked about a rule.
+///
+/// # Errors
+/// A [`Failure`]: the rule or the command line is wrong, or a message fails.
+pub(crate) async fn run(args: EtlArgs, output: &Output) -> Result<(), Failure> {
+    match args.command {
+        EtlCommand::Test(args) => test::run(&args, output).await,
+    }
+}
