@@ -120,7 +120,7 @@ pub(crate) struct LaneSeed {
 /// One source partition on its way to one target partition.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    pub(crate) key: LaneKey,
+    pub(crate) key: Arc<LaneKey>,
     /// The topics' names once more, to be shared.
     pub(crate) source_name: Arc<str>,
     pub(crate) target_name: StrBytes,
@@ -232,7 +232,7 @@ impl Lane {
             source_name: record.lane.source_topic.as_str().into(),
             target_name: StrBytes::from_string(record.lane.target_topic.clone()),
             target_slot: 0,
-            key: record.lane,
+            key: Arc::clone(&status.key),
             status,
             traits,
             phase: Phase::Idle,
@@ -470,7 +470,7 @@ impl Lane {
     /// What the journal must know before the lane can be taken up again, as it stands now.
     pub(crate) fn record(&self, settled: bool) -> LaneRecord {
         LaneRecord {
-            lane: self.key.clone(),
+            lane: LaneKey::clone(&self.key),
             source_topic_id: self.source_topic_id,
             target_topic_id: self.target_topic_id,
             transactional_id: self.transactional_id.clone(),

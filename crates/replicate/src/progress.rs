@@ -46,7 +46,7 @@ impl LaneState {
 /// The live counters of one lane. Writers are the lane's worker; readers take a [`PartitionProgress`].
 #[derive(Debug)]
 pub(crate) struct LaneStatus {
-    pub(crate) key: LaneKey,
+    pub(crate) key: Arc<LaneKey>,
     state: AtomicU8,
     source_start: AtomicI64,
     source_end: AtomicI64,
@@ -67,9 +67,9 @@ pub(crate) struct LaneStatus {
 }
 
 impl LaneStatus {
-    pub(crate) fn new(key: LaneKey) -> Arc<Self> {
+    pub(crate) fn new(key: impl Into<Arc<LaneKey>>) -> Arc<Self> {
         Arc::new(Self {
-            key,
+            key: key.into(),
             state: AtomicU8::new(0),
             source_start: AtomicI64::new(-1),
             source_end: AtomicI64::new(-1),
@@ -405,44 +405,53 @@ impl Progress {
         })
     }
 
-    /// The state of `lanes`, with rates against the snapshot `before`.
-    pub(crate) fn collect(
+    /// Takes the state of `lanes`, which are at least those of the last time, with rates since then.
+    pub(crate) fn update(
+        &mut self,
         lanes: &[Arc<LaneStatus>],
         groups: Arc<Vec<GroupProgress>>,
         elapsed: Duration,
-        before: &Self,
-    ) -> Self {
-        let mut topics: BTreeMap<(&str, &str), Vec<PartitionProgress>> = BTreeMap::new();
-        let mut total = Totals::default();
+    ) {
+        let before = std::mem::take(&mut self.total);
         for lane in lanes {
             let partition = lane.snapshot();
-            total.partitions += 1;
-            total.stopped += u64::from(partition.state == LaneState::Stopped);
-            total.records += partition.records_copied;
-            total.bytes += partition.bytes_copied;
-            total.lag_records += partition.lag_records;
-            topics
-                .entry((&lane.key.source_topic, &lane.key.target_topic))
-                .or_default()
-                .push(partition);
+            self.total.partitions += 1;
+            self.total.stopped += u64::from(partition.state == LaneState::Stopped);
+            self.total.records += partition.records_copied;
+            self.total.bytes += partition.bytes_copied;
+            self.total.lag_records += partition.lag_records;
+            self.put(&lane.key, partition);
         }
-        let seconds = elapsed.saturating_sub(before.elapsed).as_secs_f64();
+        let seconds = elapsed.saturating_sub(self.elapsed).as_secs_f64();
         if seconds > 0.0 {
-            total.records_per_second = rate(total.records, before.total.records, seconds);
-            total.bytes_per_second = rate(total.bytes, before.total.bytes, seconds);
+            self.total.records_per_second = rate(self.total.records, before.records, seconds);
+            self.total.bytes_per_second = rate(self.total.bytes, before.bytes, seconds);
         }
-        let topics = topics
-            .into_iter()
-            .map(|((topic, target_topic), mut partitions)| {
-                partitions.sort_by_key(|partition| partition.partition);
-                TopicProgress {
-                    topic: topic.to_owned(),
-                    target_topic: target_topic.to_owned(),
-                    partitions,
-                }
-            })
-            .collect();
-        Self { topics, groups, total, elapsed }
+        (self.groups, self.elapsed) = (groups, elapsed);
+    }
+
+    /// Puts a partition in its place among the others.
+    fn put(&mut self, key: &LaneKey, partition: PartitionProgress) {
+        let name = (key.source_topic.as_str(), key.target_topic.as_str());
+        let name_of =
+            |topic: &TopicProgress| (topic.topic.as_str(), topic.target_topic.as_str()).cmp(&name);
+        let topic = match self.topics.binary_search_by(name_of) {
+            Ok(at) => at,
+            Err(at) => {
+                let (topic, target_topic) = (name.0.to_owned(), name.1.to_owned());
+                self.topics
+                    .insert(at, TopicProgress { topic, target_topic, partitions: Vec::new() });
+                at
+            }
+        };
+        let partitions = &mut self.topics[topic].partitions;
+        let place = (partition.partition, partition.target_partition);
+        match partitions
+            .binary_search_by_key(&place, |known| (known.partition, known.target_partition))
+        {
+            Ok(at) => partitions[at] = partition,
+            Err(at) => partitions.insert(at, partition),
+        }
     }
 }
 
@@ -450,3 +459,6 @@ impl Progress {
 fn rate(now: u64, before: u64, seconds: f64) -> f64 {
     now.saturating_sub(before) as f64 / seconds
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,7 @@ use crate::budget::ByteBudget;
 use crate::event::{Event, EventSink};
 use crate::groups::{Board, GroupSync, Routes, TopicRoute};
 use crate::journal::{Claim, Journal, JournalError, LaneKey, LaneRecord, TaskIdentity};
+use crate::lane::LaneSeed;
 use crate::pace::Pace;
 use crate::progress::{LaneState, LaneStatus, Progress};
 use crate::spec::TaskSpec;
@@ -38,6 +39,9 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Lanes whose progress is collected in one [`PROGRESS_INTERVAL`]: with more of them it is published less often.
 const PROGRESS_LANES: usize = 1000;
+
+/// Lanes that are taken up together: what both clusters and the journal are asked about them lies in memory meanwhile.
+const LANES_AT_ONCE: usize = 1000;
 
 /// Lanes of one task that ask the target for its tail at the same time.
 const OPENINGS_MAX: usize = 64;
@@ -129,7 +133,7 @@ struct Running {
     /// Lanes the journal knew at the start and that were not taken up yet.
     journaled: BTreeMap<LaneKey, LaneRecord>,
     lanes: Vec<Arc<LaneStatus>>,
-    known: BTreeSet<LaneKey>,
+    known: BTreeSet<Arc<LaneKey>>,
     workers: Vec<mpsc::UnboundedSender<Command>>,
     loads: Vec<balance::Load>,
     /// The worker of each lane.
@@ -356,7 +360,17 @@ impl Running {
 
     /// Hands lanes that are not copied yet to the workers.
     async fn take_up(&mut self, topics: Vec<SyncedTopic>) -> Result<(), TaskError> {
-        let seeds = self.seeds(topics).await?;
+        let mut candidates = self.candidates(topics);
+        while !candidates.is_empty() {
+            let rest = candidates.split_off(candidates.len().min(LANES_AT_ONCE));
+            let seeds = self.seeds(std::mem::replace(&mut candidates, rest)).await?;
+            self.begin(seeds)?;
+        }
+        Ok(())
+    }
+
+    /// Hands new lanes to the workers.
+    fn begin(&mut self, seeds: Vec<(LaneSeed, Arc<LaneStatus>)>) -> Result<(), TaskError> {
         if seeds.is_empty() {
             return Ok(());
         }
@@ -396,10 +410,11 @@ impl Running {
     }
 
     fn publish(&self) {
-        let before = Arc::clone(&self.task.progress.borrow());
-        let progress =
-            Progress::collect(&self.lanes, self.board.read(), self.started.elapsed(), &before);
-        self.task.progress.send_replace(Arc::new(progress));
+        let (groups, elapsed) = (self.board.read(), self.started.elapsed());
+        // In place, unless somebody still looks at the former one: with thousands of lanes a second one weighs.
+        self.task.progress.send_modify(|progress| {
+            Arc::make_mut(progress).update(&self.lanes, groups, elapsed);
+        });
     }
 
     async fn finish(mut self, is_interrupted: bool) -> Result<TaskReport, TaskError> {

@@ -20,7 +20,7 @@ mod translating;
 mod truth;
 mod writing;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use futures_util::stream::FuturesUnordered;
 use kafka_client::{BrokerConnection, Client, ClientError, ClusterMetadata, FetchSessionError};
 use kafka_wire::protocol::StrBytes;
 use kafka_wire::record::RecordLimits;
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -141,6 +141,9 @@ enum Done {
         broker: i32,
         lease: Lease,
     },
+    MayOpen {
+        turn: OwnedSemaphorePermit,
+    },
     Opened {
         lane: LaneId,
         result: Result<Opened, OpenError>,
@@ -179,7 +182,7 @@ enum Done {
 pub(crate) struct Worker {
     ctx: Arc<WorkerContext>,
     lanes: Vec<Lane>,
-    by_source: HashMap<String, BTreeMap<i32, LaneId>>,
+    by_source: HashMap<Arc<str>, BTreeMap<i32, LaneId>>,
     /// The target partitions of the lanes, each with its slot.
     target_slots: HashMap<StrBytes, BTreeMap<i32, usize>>,
     packed: packing::Packed,
@@ -189,6 +192,8 @@ pub(crate) struct Worker {
     target_metadata: leaders::Refresh,
     jobs: FuturesUnordered<Job>,
     requests: requests::Requests,
+    /// Lanes that wait for their turn to ask the target where they stand.
+    opening: VecDeque<LaneId>,
     unflushed_bytes: usize,
     /// Room for the brokers that can be given something to do.
     able: Vec<i32>,
@@ -217,6 +222,7 @@ impl Worker {
             target_metadata: leaders::Refresh::default(),
             jobs: FuturesUnordered::new(),
             requests: requests::Requests::default(),
+            opening: VecDeque::new(),
             unflushed_bytes: 0,
             able: Vec::new(),
             turning: BTreeSet::new(),
@@ -293,6 +299,7 @@ impl Worker {
             ..RecordLimits::default()
         };
         let coalescing = self.ctx.limits.coalescing();
+        self.lanes.reserve(seeds.len());
         for seed in seeds {
             let mut lane = Lane::new(seed, limits, coalescing, self.ctx.limits.map_segments_max);
             lane.set_producer_memory(self.ctx.limits.producer_memory);
@@ -315,6 +322,7 @@ impl Worker {
             Done::SourceRested { broker } => self.source_rested(broker),
             Done::TargetRested { broker } => self.target_rested(broker),
             Done::Reserved { broker, lease } => self.fetch(broker, lease),
+            Done::MayOpen { turn } => self.may_open(turn),
             Done::Opened { lane, result } => self.opened(lane, result),
             Done::Rested { lane } => self.open(lane),
             Done::StraysDead { lane, until } => {
@@ -366,13 +374,44 @@ impl Worker {
             return;
         }
         lane.phase = Phase::Opening;
-        let opening = Opening::of(lane, self.ctx.source.clone(), self.ctx.limits.request_lifetime);
-        let ctx = Arc::clone(&self.ctx);
+        self.opening.push_back(id);
+        if self.opening.len() == 1 {
+            self.await_opening();
+        }
+    }
+
+    /// Waits until one more lane may ask. What a lane must say is gathered then, not before: thousands may wait.
+    fn await_opening(&self) {
+        let openings = Arc::clone(&self.ctx.openings);
         self.start(async move {
-            let _turn =
-                ctx.openings.acquire().await.expect("the semaphore of a task is never closed");
-            Done::Opened { lane: id, result: opening.open(&ctx.target).await }
+            let turn = openings.acquire_owned().await;
+            Done::MayOpen { turn: turn.expect("the semaphore of a task is never closed") }
         });
+    }
+
+    /// Asks for the lanes that have waited longest, as many as may.
+    fn may_open(&mut self, turn: OwnedSemaphorePermit) {
+        let mut turn = Some(turn);
+        while let Some(id) = self.opening.pop_front() {
+            let lane = &self.lanes[id];
+            if self.is_closing || lane.phase != Phase::Opening {
+                continue;
+            }
+            let Some(turn) =
+                turn.take().or_else(|| Arc::clone(&self.ctx.openings).try_acquire_owned().ok())
+            else {
+                self.opening.push_front(id);
+                return self.await_opening();
+            };
+            let source = self.ctx.source.clone();
+            let opening = Opening::of(lane, source, self.ctx.limits.request_lifetime);
+            let ctx = Arc::clone(&self.ctx);
+            self.start(async move {
+                let result = opening.open(&ctx.target).await;
+                drop(turn);
+                Done::Opened { lane: id, result }
+            });
+        }
     }
 
     /// Lets an interrupted lane rest before the target is asked.

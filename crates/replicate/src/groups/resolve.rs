@@ -117,7 +117,7 @@ impl GroupSync {
                 let Some(lane) = routes.lane(at) else { return Ok(Some(Answer::Unanswered)) };
                 let source = SourceOffset(*offset);
                 let query = MapQuery::Source(source);
-                match self.journal.query_map(lane.key.clone(), query).await? {
+                match self.journal.query_map(lane.key().clone(), query).await? {
                     Some(segment) => record(segment.target_at_or_after(source).0),
                     None => match next {
                         Some(next) if next.0 >= 0 => {

@@ -29,7 +29,6 @@ pub(crate) struct TopicRoute {
 /// A partition that is copied.
 #[derive(Clone, Debug)]
 pub(super) struct LaneRoute {
-    pub(super) key: LaneKey,
     worker: usize,
     status: Arc<LaneStatus>,
     /// Source offsets before this one lie somewhere on the target, but nobody knows where.
@@ -37,6 +36,10 @@ pub(super) struct LaneRoute {
 }
 
 impl LaneRoute {
+    pub(super) fn key(&self) -> &LaneKey {
+        &self.status.key
+    }
+
     /// Source offsets before this one lie somewhere on the target, but nobody knows where.
     pub(super) fn valid_from(&self) -> Option<i64> {
         self.valid_from.max(self.status.map_start())
@@ -103,9 +106,9 @@ impl Routes {
     ) {
         self.change(|routes| {
             for (status, valid_from) in lanes {
-                let key = status.key.clone();
+                let key = &status.key;
                 let at = TopicPartition::new(key.source_topic.clone(), key.source_partition);
-                routes.lanes.insert(at, LaneRoute { key, worker, status, valid_from });
+                routes.lanes.insert(at, LaneRoute { worker, status, valid_from });
             }
         });
     }
@@ -114,7 +117,7 @@ impl Routes {
     pub(crate) fn move_lane(&self, key: &LaneKey, worker: usize) {
         let at = TopicPartition::new(key.source_topic.clone(), key.source_partition);
         self.change(|routes| {
-            if let Some(lane) = routes.lanes.get_mut(&at).filter(|lane| lane.key == *key) {
+            if let Some(lane) = routes.lanes.get_mut(&at).filter(|lane| *lane.key() == *key) {
                 lane.worker = worker;
             }
         });
@@ -168,7 +171,7 @@ impl Snapshot {
         let mut by_worker: BTreeMap<usize, Vec<(usize, LaneKey, SourceOffset)>> = BTreeMap::new();
         for (index, (at, offset)) in asked.iter().enumerate() {
             if let Some(lane) = self.lanes.get(at) {
-                let question = (index, lane.key.clone(), SourceOffset(*offset));
+                let question = (index, lane.key().clone(), SourceOffset(*offset));
                 by_worker.entry(lane.worker).or_default().push(question);
             }
         }

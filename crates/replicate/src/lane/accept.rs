@@ -222,6 +222,9 @@ impl Lane {
     /// The journal write for `barrier` is durable.
     pub(crate) fn journal_done(&mut self, barrier: Barrier) {
         self.barriers.retain(|(known, _)| *known != barrier);
+        if self.barriers.is_empty() {
+            self.barriers = Vec::new();
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! A lane changes workers while nothing of it is under way.
 
+use std::sync::Arc;
+
 use forward::planted::{Bug, has};
 
 use super::{Lane, Phase};
-use crate::journal::{LaneProgress, LaneRecord};
+use crate::journal::{LaneKey, LaneProgress, LaneRecord};
 use crate::progress::LaneStatus;
 
 impl Lane {
@@ -27,7 +29,7 @@ impl Lane {
     /// What stays in its place: a lane that does nothing and has nothing to tell.
     pub(crate) fn gone(&self) -> Self {
         let record = LaneRecord {
-            lane: self.key.clone(),
+            lane: LaneKey::clone(&self.key),
             source_topic_id: None,
             target_topic_id: None,
             transactional_id: String::new(),
@@ -45,7 +47,7 @@ impl Lane {
             traits: self.traits,
             end: None,
             must_check: false,
-            status: LaneStatus::new(self.key.clone()),
+            status: LaneStatus::new(Arc::clone(&self.key)),
         };
         let mut gone = Self::new(seed, self.limits, self.coalescing, 1);
         gone.stop();

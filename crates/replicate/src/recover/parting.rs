@@ -95,7 +95,7 @@ impl Comparison {
             source,
             target,
             journal,
-            lane: lane.key.clone(),
+            lane: LaneKey::clone(&lane.key),
             traits: lane.traits,
             limits: lane.limits(),
             segments: lane.map_segments(),

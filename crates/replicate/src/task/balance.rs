@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::runtime::RuntimeMetrics;
 
 use super::Running;
+use crate::journal::LaneKey;
 use crate::spec::WorkerThreads;
 use crate::worker::{Command, Destination};
 
@@ -135,7 +136,7 @@ impl Running {
         let mut keys = Vec::with_capacity(lanes.len());
         for lane in lanes {
             self.placed[lane] = to;
-            keys.push(self.lanes[lane].key.clone());
+            keys.push(LaneKey::clone(&self.lanes[lane].key));
         }
         tracing::debug!(from, to, lanes = keys.len(), "lanes change workers");
         // A worker that is gone has failed; its error comes by `join_next`.

@@ -62,7 +62,7 @@ pub(crate) async fn map_start_of(
 type Listed = BTreeMap<TopicPartition, Result<i64, ErrorCode>>;
 
 /// A partition that is not copied yet.
-struct Candidate {
+pub(super) struct Candidate {
     key: LaneKey,
     topic: Arc<SyncedTopic>,
     /// There before the task began: the start position applies.
@@ -80,15 +80,11 @@ impl Candidate {
 }
 
 impl Running {
-    /// Lanes for all partitions of `topics` that have none yet, each durable in the journal.
+    /// Lanes for `candidates`, each durable in the journal.
     pub(super) async fn seeds(
         &mut self,
-        topics: Vec<SyncedTopic>,
+        candidates: Vec<Candidate>,
     ) -> Result<Vec<(LaneSeed, Arc<LaneStatus>)>, TaskError> {
-        let candidates = self.candidates(topics);
-        if candidates.is_empty() {
-            return Ok(Vec::new());
-        }
         let starts = self.starts(&candidates).await?;
         let ends = self.ends(&candidates).await?;
         let occupied = self.occupied(&candidates).await?;
@@ -98,7 +94,7 @@ impl Running {
         for candidate in candidates {
             let at = candidate.at();
             let status = LaneStatus::new(candidate.key.clone());
-            self.known.insert(candidate.key.clone());
+            self.known.insert(Arc::clone(&status.key));
             let end = match ends.get(&at) {
                 Some(Err(code)) => {
                     self.refuse(&candidate, &status, *code);
@@ -233,11 +229,12 @@ impl Running {
         if has(Bug::MovePartitions) {
             return None;
         }
-        let taken_up = self.known.range(first.clone()..=last.clone()).next();
+        let taken_up = self.known.range::<LaneKey, _>(&first..=&last).next().map(AsRef::as_ref);
         taken_up.or_else(|| self.journaled.range(first..=last).next().map(|(key, _)| key))
     }
 
-    fn candidates(&self, topics: Vec<SyncedTopic>) -> Vec<Candidate> {
+    /// All partitions of `topics` that have no lane yet.
+    pub(super) fn candidates(&self, topics: Vec<SyncedTopic>) -> Vec<Candidate> {
         let mut candidates = Vec::new();
         for topic in topics {
             let topic = Arc::new(topic);

@@ -8,7 +8,7 @@ use forward::planted::{Bug, has, strikes};
 use tokio::time::Instant;
 
 use super::{Done, LaneId, SHUTDOWN_TIMEOUT, Worker};
-use crate::journal::{JournalError, JournalWrite};
+use crate::journal::{JournalError, JournalWrite, LaneKey};
 use crate::lane::{Barrier, Lane, Phase};
 
 impl Worker {
@@ -81,7 +81,7 @@ impl Worker {
         let mut writes = Vec::new();
         push_lane(&mut writes, lane, is_settled);
         change(lane);
-        writes.push(JournalWrite::CutMap { lane: lane.key.clone(), from: map_from });
+        writes.push(JournalWrite::CutMap { lane: LaneKey::clone(&lane.key), from: map_from });
         push_lane(&mut writes, lane, is_settled);
         self.write(writes, Vec::new());
     }
@@ -129,6 +129,6 @@ fn push_lane(writes: &mut Vec<JournalWrite>, lane: &mut Lane, is_settled: bool) 
     let segments = lane.drain_map();
     writes.push(JournalWrite::Lane(Box::new(lane.record(is_settled))));
     if !segments.is_empty() && !strikes(Bug::LoseSegments) {
-        writes.push(JournalWrite::Segments { lane: lane.key.clone(), segments });
+        writes.push(JournalWrite::Segments { lane: LaneKey::clone(&lane.key), segments });
     }
 }

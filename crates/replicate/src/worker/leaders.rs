@@ -105,8 +105,8 @@ impl Worker {
     fn source_missing(&mut self, id: LaneId) -> bool {
         let topic = self.lanes[id].key.source_topic.clone();
         let partition = self.lanes[id].key.source_partition;
-        let is_first =
-            self.by_source.get(&topic).and_then(|lanes| lanes.keys().next()) == Some(&partition);
+        let is_first = self.by_source.get(topic.as_str()).and_then(|lanes| lanes.keys().next())
+            == Some(&partition);
         let count = self.source_metadata.missing.entry(topic.clone()).or_default();
         *count += u32::from(is_first);
         if *count < MISSING_MAX {

@@ -5,6 +5,7 @@
 //! producer and the next sequence, and goes on where it stood.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
@@ -30,9 +31,9 @@ impl Worker {
     /// Begins to hand lanes over. Those that are not here, or stand still, stay where they are.
     pub(super) fn release(&mut self, lanes: &[LaneKey], destination: &Destination) {
         for key in lanes {
-            let found = self.by_source.get(&key.source_topic);
+            let found = self.by_source.get(&*key.source_topic);
             let id = found.and_then(|lanes| lanes.get(&key.source_partition)).copied();
-            if let Some(id) = id.filter(|id| self.lanes[*id].key == *key) {
+            if let Some(id) = id.filter(|id| self.lanes[*id].key.as_ref() == key) {
                 self.lanes[id].is_leaving = true;
                 self.leaving.0.insert(id, destination.clone());
             }
@@ -54,7 +55,7 @@ impl Worker {
             self.lead_source(id, (-1, -1));
             let gone = self.lanes[id].gone();
             let mut lane = std::mem::replace(&mut self.lanes[id], gone);
-            if let Some(lanes) = self.by_source.get_mut(&lane.key.source_topic) {
+            if let Some(lanes) = self.by_source.get_mut(&lane.source_name) {
                 lanes.remove(&lane.key.source_partition);
             }
             lane.is_leaving = false;
@@ -83,10 +84,17 @@ impl Worker {
     pub(super) fn place(&mut self, mut lane: Lane) -> LaneId {
         let id = self.lanes.len();
         let slot = self.packed.slot_count();
+        // Lanes of a topic share its names.
+        if let Some((name, _)) = self.target_slots.get_key_value(&lane.target_name) {
+            lane.target_name = name.clone();
+        }
+        if let Some((name, _)) = self.by_source.get_key_value(&lane.source_name) {
+            lane.source_name = Arc::clone(name);
+        }
         let slots = self.target_slots.entry(lane.target_name.clone()).or_default();
         lane.target_slot = *slots.entry(lane.key.target_partition).or_insert(slot);
         self.packed.make_slot(lane.target_slot);
-        let lanes = self.by_source.entry(lane.key.source_topic.clone()).or_default();
+        let lanes = self.by_source.entry(Arc::clone(&lane.source_name)).or_default();
         lanes.insert(lane.key.source_partition, id);
         self.lanes.push(lane);
         id

@@ -32,6 +32,11 @@ const DIVERGING_VERSION: i16 = 12;
 /// How long the source may wait while lanes of the same broker only lack room: they get it any moment.
 const SHORT_WAIT_MS: i32 = 5;
 
+/// How many times as long as otherwise a source may wait that had nothing new twice in a row: it answers at once when it has, and
+/// each question costs a look at every lane. Other lanes that come or may be read again wait for its answer.
+const QUIET_WAIT_FACTOR: i32 = 3;
+const QUIET_ANSWERS: u32 = 2;
+
 /// What a source broker's fetching is doing.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Reading {
@@ -52,6 +57,8 @@ pub(super) struct SourceBroker {
     /// The windows of a broker far away open while its answers are full: what is asked for is reserved, and a broker that only
     /// waits for new records must not keep it from others.
     opened: u32,
+    /// Answers in a row without news.
+    quiet_answers: u32,
     /// Its lanes that had bytes to send when it was asked last.
     crowd: usize,
     /// Its lanes that had more to read than they were asked for, when it was asked last.
@@ -281,8 +288,15 @@ impl Worker {
             return;
         }
         let wait = i32::try_from(limits.fetch_wait.as_millis()).unwrap_or(i32::MAX);
+        let max_wait_ms = if lacks_room {
+            wait.min(SHORT_WAIT_MS)
+        } else if broker.quiet_answers >= QUIET_ANSWERS {
+            wait.saturating_mul(QUIET_WAIT_FACTOR)
+        } else {
+            wait
+        };
         let settings = FetchSettings {
-            max_wait_ms: if lacks_room { wait.min(SHORT_WAIT_MS) } else { wait },
+            max_wait_ms,
             min_bytes: 1,
             bytes_max: self.ctx.pace.fetch_bytes(bytes_max),
             isolation: Isolation::ReadCommitted,
@@ -317,6 +331,8 @@ impl Worker {
             Err(error) => return self.source_failed(id, &error.to_string(), None),
         };
         broker.failures = 0;
+        broker.quiet_answers =
+            if partitions.is_empty() { broker.quiet_answers.saturating_add(1) } else { 0 };
         let tells = broker.tells_of_losses();
         let bytes = partitions.iter().map(|partition| partition.records.len()).sum();
         lease.shrink(bytes);
