@@ -74,10 +74,18 @@ enum SuiteName {
     Latency,
     /// TLS on both sides, beside a relay with TLS (needs a JDK and Maven)
     Tls,
+    /// One partition that floods beside calm ones: what it does to their latency
+    Fairness,
+    /// 1 to 150 tasks in one process
+    Tasks,
+    /// A backlog while the source is written to
+    CatchUp,
+    /// Instructions of each step on the way of a batch (needs valgrind)
+    Instructions,
 }
 
 impl SuiteName {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 12] = [
         Self::Null,
         Self::Peers,
         Self::Small,
@@ -86,6 +94,10 @@ impl SuiteName {
         Self::Memory,
         Self::Latency,
         Self::Tls,
+        Self::Fairness,
+        Self::Tasks,
+        Self::CatchUp,
+        Self::Instructions,
     ];
 
     fn run(self, bench: &Bench) -> Result<Suite> {
@@ -98,6 +110,10 @@ impl SuiteName {
             Self::Memory => suites::memory::run(bench),
             Self::Latency => suites::latency::run(bench),
             Self::Tls => suites::tls::run(bench),
+            Self::Fairness => suites::fairness::run(bench),
+            Self::Tasks => suites::tasks::run(bench),
+            Self::CatchUp => suites::catch_up::run(bench),
+            Self::Instructions => suites::instructions::run(bench),
             Self::All => anyhow::bail!("not a suite by itself"),
         }
     }

@@ -26,7 +26,7 @@ impl Sample {
         self.cost.user / self.gigabytes()
     }
 
-    fn rate(&self) -> f64 {
+    pub(super) fn rate(&self) -> f64 {
         self.gigabytes() * 1000.0 / self.cost.elapsed
     }
 }
