@@ -10,7 +10,7 @@ use kafka_wire::compression::Compression;
 use kafka_wire::message::decode_response;
 use kafka_wire::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_wire::messages::{FetchRequest, FetchResponse};
-use kafka_wire::produce::{ProducePartition, ProduceTopic, encode_produce};
+use kafka_wire::produce::{ProducePartition, ProduceScratch, ProduceTopic, encode_produce};
 use kafka_wire::protocol::{Encodable as _, StrBytes};
 use kafka_wire::record::{
     BatchMerger, BatchOptions, BatchV2, Record, RecordLimits, encode_batch, split,
@@ -140,8 +140,10 @@ fn produce(count: u32) -> Result<()> {
         topic_id: Uuid::from_u128(7),
         partitions: (0..BATCHES).map(partition).collect(),
     }];
+    let mut scratch = ProduceScratch::default();
     for _ in 0..count / BATCHES {
-        black_box(encode_produce(9, "kferry", PRODUCE_VERSION, -1, 30_000, black_box(&topics)));
+        let topics = black_box(&topics);
+        black_box(encode_produce(&mut scratch, 9, "kferry", PRODUCE_VERSION, -1, 30_000, topics));
     }
     Ok(())
 }
