@@ -113,6 +113,9 @@ impl Place {
 impl Drop for Place {
     /// A connection whose task died, with the runtime, still ends what it was asked.
     fn drop(&mut self) {
+        if self.sender.is_none() {
+            return;
+        }
         let failure = Failure::Unknown(ConnectionError::ShutDown);
         let error = ClientError::of_failure(&self.shared.address, self.api, failure);
         self.give(Err(error));
