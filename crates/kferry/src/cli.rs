@@ -21,7 +21,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub(crate) use self::{
     check::{CheckArgs, RoleArg},
     demo::DemoArgs,
-    etl::{EtlArgs, EtlCommand, NamedFile, Position, TestArgs, TopicAt},
+    etl::{
+        EtlArgs, EtlCommand, ExportArgs, ImportArgs, NamedFile, Position, PreviewArgs, RegexArgs,
+        RuleForm, TestArgs, TopicAt,
+    },
     inspect::InspectArgs,
     offsets::{FromArg, OffsetsArgs},
     plan::{DiffArgs, PlanArgs},

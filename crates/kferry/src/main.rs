@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         Command::Diff(args) => args.output,
         Command::Check(args) => args.output,
         Command::Demo(args) => args.output,
-        Command::Etl(args) => args.output,
+        Command::Etl(args) => args.format(),
         Command::Inspect(args) => args.output,
         Command::Offsets(args) => args.output,
         Command::Verify(args) => args.output,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 use super::{Format, values};
@@ -11,6 +11,7 @@ const ETL_EXAMPLES: &str = "\
 Examples:
   kferry etl test -f rule.yaml --sample messages.txt        what the rule makes of each line, step by step
   kferry etl test -f rule.yaml --fetch broker:9092 orders   the same with the last messages of a topic
+  kferry etl preview broker:9092 orders                     what is in the topic, and how a rule would read it
 
 What a rule may say is in docs/etl.md.
 Exit codes: 0 done, 1 failed, 2 wrong usage or rule.";
@@ -33,9 +34,18 @@ pub(crate) struct EtlArgs {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: EtlCommand,
-    /// Form of what is written to standard output
-    #[arg(long, value_name = "FORM", default_value = "text", global = true)]
-    pub(crate) output: Format,
+}
+
+impl EtlArgs {
+    /// The form of the output.
+    pub(crate) fn format(&self) -> Format {
+        match &self.command {
+            EtlCommand::Test(args) => args.output,
+            EtlCommand::Preview(args) => args.output,
+            EtlCommand::Regex(args) => args.output,
+            EtlCommand::Import(_) | EtlCommand::Export(_) => Format::Text,
+        }
+    }
 }
 
 /// What is done with rules.
@@ -43,6 +53,14 @@ pub(crate) struct EtlArgs {
 pub(crate) enum EtlCommand {
     /// What a rule makes of messages, step by step
     Test(Box<TestArgs>),
+    /// Messages of a topic as they are, and how a rule would read them
+    Preview(PreviewArgs),
+    /// An expression from a sample and the parts that are marked in it
+    Regex(RegexArgs),
+    /// A rule from the JSON of the vendor's API, as YAML
+    Import(ImportArgs),
+    /// A rule as YAML or JSON, every field written out
+    Export(ExportArgs),
 }
 
 /// `kferry etl test`.
@@ -88,6 +106,99 @@ pub(crate) struct TestArgs {
     /// The Avro schema that has this id in the registry of the source, repeatable
     #[arg(long = "schema", value_name = "ID=FILE", value_parser = named_file)]
     pub(crate) schemas: Vec<NamedFile>,
+    /// Form of what is written to standard output
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) output: Format,
+}
+
+const PREVIEW_EXAMPLES: &str = "\
+Examples:
+  kferry etl preview broker:9092 orders                    the last messages, and the parsing mode that fits them
+  kferry etl preview source.yaml orders:0@1234 --count 3   from an offset on
+
+Values are shown, shortened and escaped. Exit codes: 0 done, 1 cannot be read, 2 wrong usage.";
+
+/// `kferry etl preview`.
+#[derive(Debug, Args)]
+#[command(after_help = PREVIEW_EXAMPLES)]
+pub(crate) struct PreviewArgs {
+    /// The cluster: HOST:PORT or a connection file
+    #[arg(value_name = "CONNECTION")]
+    pub(crate) connection: String,
+    /// The topic, TOPIC:PARTITION, and @POSITION behind it: an offset, earliest, latest (default) or a time
+    #[arg(value_name = "TOPIC[@POSITION]")]
+    pub(crate) topic: TopicAt,
+    /// How many messages are looked at, at most
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(crate) count: u64,
+    /// Form of what is written to standard output
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) output: Format,
+}
+
+const REGEX_EXAMPLES: &str = "\
+Examples:
+  kferry etl regex --sample 'GET /a 200' --select method=GET --select status=200
+
+The parts are looked for from left to right; a part without NAME= is called field1, field2, …
+Exit codes: 0 done, 2 wrong usage, or no expression tells the parts apart.";
+
+/// `kferry etl regex`.
+#[derive(Debug, Args)]
+#[command(after_help = REGEX_EXAMPLES)]
+pub(crate) struct RegexArgs {
+    /// A message
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) sample: String,
+    /// A part of it that becomes a field, repeatable
+    #[arg(long = "select", value_name = "[NAME=]TEXT", required = true)]
+    pub(crate) selections: Vec<String>,
+    /// Form of what is written to standard output
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) output: Format,
+}
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  kferry etl import transforms.json > rule.yaml
+
+What does not map is told on standard error, each with its place in the rule.
+Exit codes: 0 done, 2 wrong usage, or something does not map.";
+
+/// `kferry etl import`.
+#[derive(Debug, Args)]
+#[command(after_help = IMPORT_EXAMPLES)]
+pub(crate) struct ImportArgs {
+    /// `TransformsParam` or `TransformParam` as JSON, alone or in what the API answers; `-` for standard input
+    #[arg(value_name = "FILE|-")]
+    pub(crate) file: PathBuf,
+}
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  kferry etl export -f rule.yaml --to json
+
+Exit codes: 0 done, 2 wrong usage or rule.";
+
+/// `kferry etl export`.
+#[derive(Debug, Args)]
+#[command(after_help = EXPORT_EXAMPLES)]
+pub(crate) struct ExportArgs {
+    /// The rule, YAML or JSON; `-` for standard input
+    #[arg(short = 'f', long = "file", value_name = "RULE|-")]
+    pub(crate) rule: PathBuf,
+    /// What it is written as
+    #[arg(long, value_name = "FORM")]
+    pub(crate) to: RuleForm,
+}
+
+/// What a rule is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RuleForm {
+    /// JSON on one line
+    Json,
+    /// YAML
+    Yaml,
 }
 
 /// A file, and what it stands for.

@@ -30,7 +30,7 @@ fn blocks(section: &str) -> Vec<&'static str> {
 #[test]
 fn the_page_shows_what_it_says() {
     let directory = tempfile::tempdir().unwrap();
-    let [rule, messages, said, ..] = blocks("Try a rule")[..] else { panic!("blocks") };
+    let [rule, messages, said, regex] = blocks("Try a rule")[..] else { panic!("blocks") };
     write(directory.path(), "rule.yaml", rule);
     write(directory.path(), "messages.txt", messages);
     let mut command =
@@ -39,6 +39,16 @@ fn the_page_shows_what_it_says() {
     let ran = run(command);
     assert_eq!(ran.stdout, said);
     ran.expect(1, &[]);
+
+    let (line, said) = regex.split_once('\n').unwrap();
+    // Quotes of the shell stand at every other place.
+    let quoted = line.split('\'').enumerate();
+    let args =
+        quoted.flat_map(
+            |(at, part)| if at % 2 == 1 { vec![part] } else { part.split_whitespace().collect() },
+        );
+    let args: Vec<&str> = args.skip_while(|word| *word != "etl").collect();
+    assert_eq!(kferry(&args).stdout, said);
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! `kferry etl`: rules of record processing, tried without a task.
 
+mod convert;
+mod preview;
+mod regex;
 mod rule_file;
 mod sample;
 mod show;
+mod suggest;
 mod test;
 mod topic;
 
@@ -19,5 +23,9 @@ use crate::{
 pub(crate) async fn run(args: EtlArgs, output: &Output) -> Result<(), Failure> {
     match args.command {
         EtlCommand::Test(args) => test::run(&args, output).await,
+        EtlCommand::Preview(args) => preview::run(&args, output).await,
+        EtlCommand::Regex(args) => regex::run(&args, output),
+        EtlCommand::Import(args) => convert::import(&args, output),
+        EtlCommand::Export(args) => convert::export(&args, output),
     }
 }
