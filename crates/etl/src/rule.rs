@@ -30,6 +30,9 @@ use crate::{
 const TEXT_BYTES_MAX: usize = 4 << 20;
 
 impl Rule {
+    /// The JSON Schema of a rule's text, for editors and forms. It tells the shape; what only compiling finds it does not know.
+    pub const JSON_SCHEMA: &str = include_str!("rule/rule.schema.json");
+
     /// Reads a rule from YAML or JSON.
     ///
     /// # Errors

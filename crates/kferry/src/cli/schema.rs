@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
   kferry schema task > kferry-task.schema.json
+  kferry schema etl > kferry-etl.schema.json
   # yaml-language-server: $schema=kferry-task.schema.json     first line of a task file, for editors that know it
 
 Exit codes: 0 done, 2 wrong usage.";
@@ -14,6 +15,8 @@ Exit codes: 0 done, 2 wrong usage.";
 pub(crate) enum SchemaOf {
     /// What `kferry sync -f` takes
     Task,
+    /// A processing rule, what `kferry etl test -f` takes
+    Etl,
 }
 
 /// `kferry schema`.

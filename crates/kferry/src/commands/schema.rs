@@ -12,11 +12,11 @@ use crate::{
 /// # Errors
 /// None in practice: a schema is plain JSON.
 pub(crate) fn run(args: &SchemaArgs, output: &Output) -> Result<(), Failure> {
-    let schema = match args.of {
-        SchemaOf::Task => config::task::schema(),
+    let text = match args.of {
+        SchemaOf::Task => serde_json::to_string_pretty(&config::task::schema())
+            .map_err(|error| Failure::failed("the schema").because(&error))?,
+        SchemaOf::Etl => etl::Rule::JSON_SCHEMA.trim_end().to_owned(),
     };
-    let text = serde_json::to_string_pretty(&schema)
-        .map_err(|error| Failure::failed("the schema").because(&error))?;
     output.line(&text);
     Ok(())
 }

@@ -128,3 +128,11 @@ fn help_has_examples() {
         kferry(&["etl", verb, "--help"]).expect(0, &["Examples", "Exit codes"]);
     }
 }
+
+#[test]
+fn the_schema_is_json() {
+    let ran = kferry(&["schema", "etl"]);
+    ran.expect(0, &["apiVersion"]);
+    let schema: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(schema["$defs"]["spec"]["properties"]["chains"].is_object());
+}
