@@ -141,6 +141,25 @@ fn json_has_a_line_for_each_message_and_keeps_long_numbers() {
     assert!(objects[1]["errors"][0]["cure"].is_string());
     assert_eq!(objects[2]["failed"], 1);
     assert_eq!(objects[2]["outputs"], 1);
+    told(&objects);
+    told(&test("chains: {}", "{}", &["--output", "json"]).objects());
+}
+
+/// The page about output names every member.
+pub(crate) fn told(objects: &[Value]) {
+    let page = include_str!("../../../../docs/output.md");
+    let (_, rest) = page.split_once("### `etl`\n").unwrap();
+    let section = rest.split("\n### ").next().unwrap_or(rest);
+    for object in objects {
+        let kind = object["type"].as_str().unwrap();
+        assert!(section.contains(&format!("| `{kind}` |")), "{kind}");
+        for member in object.as_object().unwrap().keys().filter(|member| *member != "type") {
+            assert!(
+                section.contains(&format!("`{member}`")),
+                "{kind} has {member}, which the page lacks"
+            );
+        }
+    }
 }
 
 #[test]
@@ -259,6 +278,9 @@ fn messages_of_a_topic_are_tried() {
         (&messages[0]["topic"], &messages[0]["offset"]),
         (&Value::from("orders"), &Value::from(0))
     );
+    let partitions: Vec<i64> =
+        messages.iter().filter_map(|message| message["partition"].as_i64()).collect();
+    assert_eq!(partitions, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
     fetch("orders", &[]).expect(0, &["\"delivered\":10"]);
     fetch("orders:7", &[]).expect(1, &["2 partitions"]);
     fetch("nothing", &[]).expect(1, &["nothing"]);

@@ -19,6 +19,7 @@ fn messages_of_a_topic_and_the_mode_that_fits() {
     assert!(objects[0]["value"].is_string() && objects[0]["encoding"].is_string());
     assert_eq!(objects[3]["records"], 3);
     assert!(objects[3]["suggestion"].is_null());
+    super::etl::told(&objects);
     preview(&["orders:7"]).expect(1, &["2 partitions"]);
     preview(&["orders@5"]).expect(2, &["orders:0@5"]);
     preview(&["nothing"]).expect(1, &["nothing"]);
@@ -41,6 +42,7 @@ fn an_expression_from_marks() {
     );
     let json = kferry(&[&args[..], &["--output", "json"]].concat()).objects();
     assert_eq!(json[0]["fields"]["field2"], "200");
+    super::etl::told(&json);
     assert!(ran.stdout.starts_with(json[0]["regex"].as_str().unwrap()));
 
     let wrong = |selections: &[&str], words: &[&str]| {

@@ -1,4 +1,4 @@
-//! Messages of a topic: committed ones, a bounded number.
+//! Messages of a topic: committed ones, a bounded number of each partition.
 
 use kafka_client::{Client, Isolation, ListedOffset, OffsetSpec, TopicPartition, TopicQuery};
 use kafka_wire::record::{Record, RecordLimits, split};
@@ -40,13 +40,15 @@ async fn read(client: &Client, wanted: &TopicAt, count: usize) -> Result<Vec<Sam
         None => partitions(client, &wanted.topic).await?,
     };
     let mut samples = Vec::new();
-    for partition in partitions {
-        let left = count - samples.len();
-        if left == 0 {
+    let partitions_count = partitions.len();
+    for (index, partition) in partitions.into_iter().enumerate() {
+        // Each partition has its share; what one lacks the later ones have more.
+        let share = (count - samples.len()).div_ceil(partitions_count - index);
+        if share == 0 {
             break;
         }
         let at = TopicPartition::new(wanted.topic.clone(), partition);
-        samples.extend(partition_samples(client, &at, wanted.position, left).await?);
+        samples.extend(partition_samples(client, &at, wanted.position, share).await?);
     }
     Ok(samples)
 }
@@ -96,6 +98,9 @@ async fn partition_samples(
         let aborted = fetched.aborted.iter().map(|one| (one.producer_id, one.first_offset));
         let mut filter = CommittedFilter::new(aborted.collect());
         for batch in split(fetched.records) {
+            if samples.len() >= count {
+                break;
+            }
             let batch = batch.map_err(|error| damaged(&error))?;
             if filter.see(&batch).map_err(|error| damaged(&error))? == Seen::Committed {
                 let records =
