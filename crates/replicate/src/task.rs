@@ -140,6 +140,8 @@ struct Running {
     placed: Vec<usize>,
     /// What each lane had copied when the load was looked at last.
     copied: Vec<u64>,
+    /// Looks in a row at which one lane flooded the others of its worker.
+    flood_looks: u32,
     /// What group sync must know of topics and lanes.
     routes: Arc<Routes>,
     /// Where group sync shows its progress.
@@ -223,6 +225,7 @@ impl Running {
             loads: Vec::new(),
             placed: Vec::new(),
             copied: Vec::new(),
+            flood_looks: 0,
             routes,
             board: Arc::default(),
             last_call: None,

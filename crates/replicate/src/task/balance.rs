@@ -22,6 +22,12 @@ const EASE: f64 = 0.6;
 /// How often in a row a worker must be full: a backlog of a moment is none.
 const LOOKS_MIN: u32 = 2;
 
+/// A worker below this share has nothing that others would wait for.
+const BUSY: f64 = 0.1;
+
+/// One lane that copies so many times what the other lanes of its worker do is a flood: its batches fill the connections ahead of theirs.
+const FLOOD: u64 = 3;
+
 /// What is known of one worker's load.
 #[derive(Debug, Default)]
 pub(super) struct Load {
@@ -87,6 +93,17 @@ fn relieve(shares: &[f64], may_start: bool, lanes: &[(usize, u64)]) -> Option<Mo
     (!chosen.is_empty()).then_some(Move { from, to, lanes: chosen })
 }
 
+/// Whether one lane of the busiest worker floods the others.
+fn is_flooded(shares: &[f64], lanes: &[(usize, u64)]) -> bool {
+    let by_share = |(_, a): &(usize, &f64), (_, b): &(usize, &f64)| a.total_cmp(b);
+    let Some((busiest, _)) = shares.iter().enumerate().max_by(by_share) else { return false };
+    let copied = lanes.iter().filter(|(worker, _)| *worker == busiest).map(|(_, bytes)| *bytes);
+    let (most, total) =
+        copied.fold((0, 0), |(most, total), bytes| (bytes.max(most), total + bytes));
+    let others = total - most;
+    others > 0 && most / FLOOD >= others
+}
+
 impl Running {
     /// Looks at the load of the workers and moves lanes where that helps.
     pub(super) fn balance(&mut self) -> Result<(), super::TaskError> {
@@ -102,9 +119,10 @@ impl Running {
 
     fn ease(&mut self) -> Result<(), super::TaskError> {
         let shares: Vec<f64> = self.loads.iter_mut().map(Load::look).collect();
-        if self.loads.iter().all(|load| load.full_looks < LOOKS_MIN) {
+        if shares.iter().all(|share| *share < BUSY) {
             // The next look must see what is copied from now on.
             self.copied.clear();
+            self.flood_looks = 0;
             return Ok(());
         }
         let bytes: Vec<u64> = self.lanes.iter().map(|lane| lane.bytes()).collect();
@@ -115,15 +133,20 @@ impl Running {
         let since = |lane: usize| self.copied[lane] - before.get(lane).unwrap_or(&0);
         let lanes: Vec<(usize, u64)> =
             self.placed.iter().enumerate().map(|(lane, worker)| (*worker, since(lane))).collect();
+        self.flood_looks = if is_flooded(&shares, &lanes) { self.flood_looks + 1 } else { 0 };
+        let is_full = self.loads.iter().any(|load| load.full_looks >= LOOKS_MIN);
+        if !is_full && self.flood_looks < LOOKS_MIN {
+            return Ok(());
+        }
         match relieve(&shares, self.workers.len() < self.workers_max(), &lanes) {
             Some(found) => self.move_lanes(found),
             None => Ok(()),
         }
     }
 
-    /// More than there are cores would only share them.
+    /// More than there are cores would only share them. A second one keeps a flood away from the others on any machine.
     fn workers_max(&self) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).max(2);
         self.lanes.len().min(self.task.spec.limits.concurrency_max).min(cores)
     }
 
@@ -142,6 +165,7 @@ impl Running {
         // A worker that is gone has failed; its error comes by `join_next`.
         drop(self.workers[from].send(Command::Release { lanes: keys, destination }));
         self.loads.iter_mut().for_each(|load| load.full_looks = 0);
+        self.flood_looks = 0;
         Ok(())
     }
 
@@ -176,6 +200,17 @@ mod tests {
         let lanes = [(0, 1000), (0, 10), (0, 20), (1, 500)];
         let found = relieve(&[0.95, 0.1], true, &lanes).unwrap();
         assert_eq!(found, Move { from: 0, to: Some(1), lanes: vec![2, 1] });
+    }
+
+    #[test]
+    fn a_flood_is_one_lane_that_drowns_others_of_its_worker() {
+        assert!(is_flooded(&[0.5], &[(0, 1000), (0, 10), (0, 0)]));
+        assert!(!is_flooded(&[0.5], &[(0, 1000), (0, 0)]), "nobody suffers");
+        assert!(!is_flooded(&[0.5], &[(0, 30), (0, 10), (0, 10)]), "they share it");
+        assert!(!is_flooded(&[0.5, 0.1], &[(0, 1000), (1, 10)]), "it is alone already");
+        // All others leave it.
+        let found = relieve(&[0.5], true, &[(0, 1000), (0, 10), (0, 0), (0, 20)]).unwrap();
+        assert_eq!(found, Move { from: 0, to: None, lanes: vec![3, 1] });
     }
 
     #[test]
