@@ -6,6 +6,7 @@
 mod check;
 mod demo;
 mod etl;
+mod import;
 mod inspect;
 mod offsets;
 mod plan;
@@ -25,6 +26,7 @@ pub(crate) use self::{
         EtlArgs, EtlCommand, ExportArgs, ImportArgs, NamedFile, Position, PreviewArgs, RegexArgs,
         RuleForm, TestArgs, TopicAt,
     },
+    import::{ConvertArgs, ConvertFrom},
     inspect::InspectArgs,
     offsets::{FromArg, OffsetsArgs},
     plan::{DiffArgs, PlanArgs},
@@ -73,6 +75,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Try a processing rule on messages, and what belongs to rules
     Etl(Box<EtlArgs>),
+    /// Make a task file out of the configuration of another tool
+    Import(ConvertArgs),
     /// Show what is in record batches, header by header
     Inspect(InspectArgs),
     /// Where a source offset lies on the target, and the other way round

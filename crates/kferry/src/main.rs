@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => args.output,
         Command::Offsets(args) => args.output,
         Command::Verify(args) => args.output,
-        Command::Schema(_) | Command::Sandbox(_) => Format::Text,
+        Command::Import(_) | Command::Schema(_) | Command::Sandbox(_) => Format::Text,
     };
     let output = Output::new(format);
     match run(cli, &output) {
@@ -62,6 +62,7 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
             Command::Check(args) => commands::check::run(args, output).await,
             Command::Demo(args) => commands::demo::run(args, output).await,
             Command::Etl(args) => commands::etl::run(*args, output).await,
+            Command::Import(args) => commands::import::run(&args, output),
             Command::Inspect(args) => commands::inspect::run(args, output).await,
             Command::Offsets(args) => commands::offsets::run(args, output).await,
             Command::Schema(args) => commands::schema::run(&args, output),

@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod etl;
+pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod offsets;
 pub(crate) mod plan;

@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod etl;
 mod etl_tools;
+mod import;
 mod inspect;
 mod metrics;
 mod offsets;
