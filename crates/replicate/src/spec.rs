@@ -346,7 +346,7 @@ impl Default for TaskLimits {
     fn default() -> Self {
         Self {
             concurrency_max: 20,
-            in_flight_bytes_max: 32 << 20,
+            in_flight_bytes_max: 24 << 20,
             metadata_interval: Duration::from_secs(180),
             discovery_interval: Duration::from_secs(10),
             group_interval: Duration::from_secs(2),

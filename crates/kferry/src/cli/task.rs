@@ -145,7 +145,7 @@ pub(crate) struct TaskSettings {
     #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub(crate) merge_batches: bool,
     /// Memory for record batches on their way, from 4MiB on
-    #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "24MiB", value_parser = size)]
     pub(crate) buffer: NonZeroU64,
     /// Most workers; never more than there are partitions or cores
     #[arg(long, value_name = "N", default_value = "20")]

@@ -5,10 +5,11 @@ use std::time::Duration;
 use kafka_client::BrokerConnection;
 
 /// Up to here the windows are as they are for brokers nearby.
-const NEAR: Duration = Duration::from_millis(2);
+const NEAR: Duration = Duration::from_millis(1);
 
-/// The windows grow up to this factor, which 128 ms reach; the budget bounds what becomes of it.
-const FACTOR_MAX: u32 = 64;
+/// The windows grow up to this factor, which 100 ms reach; the budget bounds what becomes of it. One answer stays below what the client
+/// takes for a frame.
+const FACTOR_MAX: u32 = 100;
 
 /// By how much the windows of nearby brokers are multiplied for this one.
 pub(super) fn factor_of(connection: Option<&BrokerConnection>) -> u32 {
@@ -32,6 +33,6 @@ mod tests {
     #[test]
     fn windows_grow_with_the_distance_up_to_a_bound() {
         let of = |milliseconds| factor(Duration::from_millis(milliseconds));
-        assert_eq!((of(0), of(3), of(10), of(32), of(5000)), (1, 1, 5, 16, 64));
+        assert_eq!((of(0), of(3), of(10), of(32), of(5000)), (1, 3, 10, 32, 100));
     }
 }

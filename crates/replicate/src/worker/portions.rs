@@ -7,6 +7,9 @@
 /// The least that a lane asks for, whatever its share.
 const SHARE_BYTES_MIN: i32 = 256 << 10;
 
+/// Answers are no larger, whatever the windows: the client takes frames of up to 128 MiB.
+const ANSWER_BYTES_MAX: i32 = 112 << 20;
+
 /// What one fetch asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Portions {
@@ -45,12 +48,13 @@ impl Portions {
 
     /// Bytes of the whole answer: whole portions, up to one more than was meant.
     pub(super) fn total(&self) -> i32 {
-        match self.bytes_max.checked_div(self.largest) {
+        let total = match self.bytes_max.checked_div(self.largest) {
             Some(count) if self.largest < self.bytes_max && self.bytes_max % self.largest > 0 => {
                 (count + 1).saturating_mul(self.largest)
             }
             _ => self.bytes_max,
-        }
+        };
+        total.min(ANSWER_BYTES_MAX)
     }
 
     /// Bytes of an answer that is full.
@@ -91,5 +95,8 @@ mod tests {
         assert_eq!(portions.of(1024), 256 << 10);
         assert_eq!(portions.of(3 << 20), MIB);
         assert_eq!(portions.total(), MIB);
+        let mut portions = Portions::new(100 * MIB, 100 * MIB, 2);
+        assert_eq!(portions.of(40 << 20), 40 * MIB);
+        assert_eq!(portions.total(), 112 * MIB, "and not 120: that would be no frame");
     }
 }

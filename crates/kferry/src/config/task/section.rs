@@ -36,7 +36,7 @@ pub(super) struct ListSection {
     pub(super) tasks: Spanned<Vec<Spanned<TaskSection>>>,
     /// Memory for record batches on their way, from 4MiB on, which all tasks share.
     #[serde(default)]
-    #[schemars(schema_with = "size", extend("default" = "32MiB"))]
+    #[schemars(schema_with = "size", extend("default" = "24MiB"))]
     pub(super) buffer: Option<Text>,
 }
 
@@ -134,7 +134,7 @@ pub(super) struct TaskSection {
     pub(super) merge_batches: Option<bool>,
     /// Memory for record batches on their way, from 4MiB on. In a list it stands beside `tasks`.
     #[serde(default)]
-    #[schemars(schema_with = "size", extend("default" = "32MiB"))]
+    #[schemars(schema_with = "size", extend("default" = "24MiB"))]
     pub(super) buffer: Option<Text>,
     /// Most workers; never more than there are partitions or cores.
     #[serde(default)]
