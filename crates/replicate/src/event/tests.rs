@@ -61,3 +61,25 @@ fn a_lost_range_names_first_and_last_offset() {
         r#"{"event":"retention_overtook","task":"orders","topic":"a","partition":1,"lost":{"first":5,"last":9,"count":5},"action":"went on"}"#,
     );
 }
+
+/// Operators look events up by their names.
+#[test]
+fn every_event_is_in_the_documentation() {
+    let (code, page) = (include_str!("../event.rs"), include_str!("../../../../docs/events.md"));
+    let (_, variants) = code.split_once("pub enum Event {").unwrap();
+    let mut count = 0;
+    for name in variants.lines().take_while(|line| *line != "}") {
+        let name = name.strip_prefix("    ").and_then(|line| line.strip_suffix(" {"));
+        let Some(name) = name.filter(|name| name.starts_with(char::is_uppercase)) else { continue };
+        let mut snake = String::new();
+        for char in name.chars() {
+            if char.is_uppercase() && !snake.is_empty() {
+                snake.push('_');
+            }
+            snake.extend(char.to_lowercase());
+        }
+        assert!(page.contains(&format!("| `{snake}` |")), "{snake}");
+        count += 1;
+    }
+    assert!(count > 40, "{count}");
+}
