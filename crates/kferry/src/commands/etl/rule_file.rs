@@ -47,7 +47,7 @@ pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
 /// The text of a file, or of standard input.
 ///
 /// # Errors
-/// As [`bytes`], or it is no text.
+/// As [`bytes()`], or it is no text.
 pub(super) fn text(path: &Path) -> Result<String, Failure> {
     String::from_utf8(bytes(path)?).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
