@@ -28,7 +28,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use routes::{Routes, TopicRoute};
-pub(crate) use structure::missing_groups;
+pub(crate) use structure::{list_with_offsets, missing_groups};
 
 use self::routes::Snapshot;
 use self::state::{Committed, Group};
@@ -242,7 +242,7 @@ impl GroupSync {
 
     /// The ids of all groups of the source that can have offsets.
     async fn list_source(&self) -> Result<BTreeSet<String>, LookError> {
-        let listed = structure::list_with_offsets(&self.source).await;
+        let listed = list_with_offsets(&self.source).await;
         listed.map_err(|error| LookError::Client(Role::Source, error))
     }
 

@@ -64,7 +64,7 @@ pub(crate) async fn missing_groups(
 }
 
 /// The ids of all groups that can have offsets.
-pub(super) async fn list_with_offsets(source: &Client) -> Result<BTreeSet<String>, ClientError> {
+pub(crate) async fn list_with_offsets(source: &Client) -> Result<BTreeSet<String>, ClientError> {
     let listed = source.list_groups().await?;
     let has_offsets = |group_type: Option<&str>| group_type != Some("share");
     Ok(listed

@@ -62,9 +62,12 @@ struct Move {
     lanes: Vec<usize>,
 }
 
+fn by_share((_, a): &(usize, &f64), (_, b): &(usize, &f64)) -> std::cmp::Ordering {
+    a.total_cmp(b)
+}
+
 /// What relieves the busiest worker. `shares`: how busy each is; `lanes`: of each lane its worker and the bytes that it copied lately.
 fn relieve(shares: &[f64], may_start: bool, lanes: &[(usize, u64)]) -> Option<Move> {
-    let by_share = |(_, a): &(usize, &f64), (_, b): &(usize, &f64)| a.total_cmp(b);
     let (from, most) = shares.iter().enumerate().max_by(by_share)?;
     let others = shares.iter().enumerate().filter(|(worker, _)| *worker != from);
     let to = match others.min_by(by_share).filter(|(_, least)| **least <= most * EASE) {
@@ -95,7 +98,6 @@ fn relieve(shares: &[f64], may_start: bool, lanes: &[(usize, u64)]) -> Option<Mo
 
 /// Whether one lane of the busiest worker floods the others.
 fn is_flooded(shares: &[f64], lanes: &[(usize, u64)]) -> bool {
-    let by_share = |(_, a): &(usize, &f64), (_, b): &(usize, &f64)| a.total_cmp(b);
     let Some((busiest, _)) = shares.iter().enumerate().max_by(by_share) else { return false };
     let copied = lanes.iter().filter(|(worker, _)| *worker == busiest).map(|(_, bytes)| *bytes);
     let (most, total) =

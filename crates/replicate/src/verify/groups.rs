@@ -11,7 +11,7 @@ use super::Context;
 use super::books::{Answer, BooksError, LaneView, Question};
 use super::partition::{segments, unexpected};
 use super::report::{DIFFERENCES_MAX, GroupDifference, GroupsReport};
-use crate::groups::is_readers;
+use crate::groups::{is_readers, list_with_offsets};
 
 /// Between two looks at groups that are off: a running sync may just be carrying them over.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -61,8 +61,9 @@ async fn one_look(
 ) -> Result<GroupsReport, String> {
     let mut report = GroupsReport::default();
     let books = |error: BooksError| format!("the state: {error}");
-    let groups =
-        source_groups(&context.source).await.map_err(|error| format!("source: {error}"))?;
+    let groups = list_with_offsets(&context.source).await;
+    let groups = groups.map_err(|error| format!("source: {error}"))?;
+    let groups: Vec<String> = groups.into_iter().collect();
     let on_source = positions(&context.source, groups.clone()).await;
     let on_source = on_source.map_err(|error| format!("source: {error}"))?;
     // Later than the positions: what they stand on is known by now.
@@ -130,16 +131,6 @@ async fn one_look(
 
 fn source_of(lane: &LaneView) -> TopicPartition {
     TopicPartition::new(lane.lane.source_topic.clone(), lane.lane.source_partition)
-}
-
-async fn source_groups(client: &Client) -> Result<Vec<String>, ClientError> {
-    let listed = client.list_groups().await?;
-    let has_offsets = |group_type: Option<&str>| group_type != Some("share");
-    Ok(listed
-        .into_iter()
-        .filter(|group| has_offsets(group.group_type.as_deref()) && !group.group_id.is_empty())
-        .map(|group| group.group_id)
-        .collect())
 }
 
 async fn positions(
