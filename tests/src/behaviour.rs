@@ -10,6 +10,7 @@ mod security;
 #[cfg(feature = "real-kafka")]
 mod shared;
 
+mod acls;
 mod configs;
 mod fence;
 mod fetch;
@@ -62,6 +63,7 @@ macro_rules! behaviours {
 }
 
 behaviours!(
+    acls::without_an_authorizer_acls_are_refused,
     configs::configs_are_read_and_changed,
     fence::a_marker_by_hand_fences_the_old_epoch,
     fence::empty_transaction_fences_the_old_epoch,

@@ -1,5 +1,7 @@
 //! The one-shot calls: each finds the broker in charge, retries what is retriable, and answers item by item.
 
+mod acl_types;
+mod acls;
 mod cluster;
 mod config_types;
 mod configs;
@@ -22,6 +24,9 @@ use kafka_wire::{
 };
 
 pub use self::{
+    acl_types::{
+        ACL_WILDCARD, Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResource,
+    },
     cluster::ClusterDescription,
     config_types::{ConfigChange, ConfigEntry, ConfigSource},
     groups::{DescribedGroup, GroupMember, ListedGroup},

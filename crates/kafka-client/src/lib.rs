@@ -19,6 +19,7 @@ mod types;
 pub use self::{
     address::{AddressError, BrokerAddress},
     admin::{
+        ACL_WILDCARD, Acl, AclFilter, AclOperation, AclPattern, AclPermission, AclResource,
         ActiveProducer, ClusterDescription, Committed, CommittedOffset, ConfigChange, ConfigEntry,
         ConfigSource, DescribedGroup, EpochEnd, GroupMember, ListedGroup, ListedOffset, NewTopic,
         OffsetSpec, OffsetToCommit, ProducerIdentity,

@@ -27,6 +27,8 @@ pub struct ClusterConfig {
     pub topic_defaults: Vec<(String, String)>,
     /// SASL users; `None`: no authentication is asked.
     pub sasl: Option<SaslUsers>,
+    /// Whether there is an authorizer that keeps ACLs; without one they are refused (`SECURITY_DISABLED`).
+    pub authorizer: bool,
     /// Whether produced records are walked as a broker does. Off only for benchmarks: headers and checksums are then trusted.
     pub validate_records: bool,
     /// Fetch session slots per broker (KIP-227, `max.incremental.fetch.session.cache.slots`).
@@ -78,6 +80,7 @@ impl Default for ClusterConfig {
             replication_default: 1,
             topic_defaults: Vec::new(),
             sasl: None,
+            authorizer: false,
             validate_records: true,
             fetch_session_slots: 1000,
             marker_delay: Duration::from_millis(5),

@@ -8,6 +8,7 @@
 //! chance comes from a seed. Tests reach behind the protocol by [`Cluster`]'s own methods.
 
 mod access;
+mod acls;
 mod broker;
 mod clock;
 mod cluster;

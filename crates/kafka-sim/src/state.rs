@@ -10,6 +10,7 @@ use kafka_wire::{ErrorCode, Uuid};
 use tokio::time::Instant;
 
 use crate::access::GroupRequest;
+use crate::acls::Acls;
 use crate::config::ClusterConfig;
 use crate::faults::FaultRules;
 use crate::fetch_sessions::FetchSessions;
@@ -68,6 +69,7 @@ pub(crate) struct State {
     pub(crate) connection_count: u64,
     pub(crate) transactions: Transactions,
     pub(crate) permissions: Permissions,
+    pub(crate) acls: Acls,
     pub(crate) faults: FaultRules,
     /// How many requests of each API were understood.
     pub(crate) requests: BTreeMap<i16, u64>,
@@ -92,6 +94,7 @@ impl State {
             connection_count: 0,
             transactions: Transactions::default(),
             permissions: Permissions::default(),
+            acls: Acls::default(),
             faults: FaultRules::default(),
             requests: BTreeMap::new(),
             random: fastrand::Rng::with_seed(config.seed),

@@ -1,5 +1,6 @@
 //! Brokers, leaders, faults and rights from behind.
 
+use kafka_client::Acl;
 use kafka_wire::ErrorCode;
 
 use super::AccessError;
@@ -132,6 +133,22 @@ impl Cluster {
     /// Denies an operation to a user (`*`: to everybody; `ANONYMOUS`: to those without SASL).
     pub fn deny(&self, user: &str, operation: Operation, resource: Resource) {
         self.state().permissions.deny(user, operation, resource);
+    }
+
+    /// The ACLs of the cluster, in order.
+    #[must_use]
+    pub fn acls(&self) -> Vec<Acl> {
+        self.state().acls.known.iter().cloned().collect()
+    }
+
+    /// Makes an ACL, as somebody with a tool does.
+    pub fn add_acl(&self, acl: Acl) {
+        self.state().acls.known.insert(acl);
+    }
+
+    /// Removes an ACL; `false` when there was none.
+    pub fn remove_acl(&self, acl: &Acl) -> bool {
+        self.state().acls.known.remove(acl)
     }
 
     /// Takes all denials back.

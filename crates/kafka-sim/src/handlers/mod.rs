@@ -4,6 +4,7 @@
 //! wait. What a broker does with a request it does not know is decided here: ApiVersions is
 //! answered in its version 0, anything else closes the connection.
 
+mod acls;
 mod api_versions;
 mod cluster_info;
 mod configs;
@@ -172,6 +173,9 @@ async fn answer(peer: &mut Peer, version: i16, request: RequestKind) -> Option<R
         Q::OffsetForLeaderEpoch(request) => {
             A::OffsetForLeaderEpoch(records::offset_for_epoch(peer, &request))
         }
+        Q::DescribeAcls(request) => A::DescribeAcls(acls::describe(peer, &request)),
+        Q::CreateAcls(request) => A::CreateAcls(acls::create(peer, &request)),
+        Q::DeleteAcls(request) => A::DeleteAcls(acls::delete(peer, &request)),
         Q::DeleteRecords(request) => A::DeleteRecords(records::delete(peer, &request)),
         Q::CreateTopics(request) => A::CreateTopics(topics::create(peer, version, &request)),
         Q::DeleteTopics(request) => A::DeleteTopics(topics::delete(peer, version, &request)),

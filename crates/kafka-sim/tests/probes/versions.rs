@@ -122,6 +122,36 @@ async fn check_topics(release: Release) {
     .await;
 }
 
+async fn check_acls(release: Release) {
+    check(release, |_| {
+        m::DescribeAclsRequest::default()
+            .with_resource_type_filter(1)
+            .with_pattern_type_filter(3)
+            .with_operation(1)
+            .with_permission_type(1)
+    })
+    .await;
+    check(release, |_| {
+        let creation = m::create_acls_request::AclCreation::default()
+            .with_resource_type(2)
+            .with_resource_name(text("t"))
+            .with_principal(text("User:u"))
+            .with_host(text("*"))
+            .with_operation(3)
+            .with_permission_type(3);
+        m::CreateAclsRequest::default().with_creations(vec![creation])
+    })
+    .await;
+    check(release, |_| {
+        let filter = m::delete_acls_request::DeleteAclsFilter::default()
+            .with_resource_type_filter(1)
+            .with_operation(1)
+            .with_permission_type(1);
+        m::DeleteAclsRequest::default().with_filters(vec![filter])
+    })
+    .await;
+}
+
 async fn check_logs(release: Release) {
     check(release, |_| {
         let topic = |name| {
@@ -290,6 +320,7 @@ async fn check_transactions(release: Release) {
 async fn every_offered_version_is_answered() {
     for release in Release::ALL {
         check_topics(release).await;
+        check_acls(release).await;
         check_logs(release).await;
         check_groups(release).await;
         check_transactions(release).await;

@@ -42,6 +42,9 @@ fn first_version(api: ApiKey) -> Option<i16> {
         | ApiKey::InitProducerId
         | ApiKey::AddPartitionsToTxn
         | ApiKey::EndTxn
+        | ApiKey::DescribeAcls
+        | ApiKey::CreateAcls
+        | ApiKey::DeleteAcls
         | ApiKey::AlterConfigs
         | ApiKey::CreatePartitions => 1,
         ApiKey::IncrementalAlterConfigs | ApiKey::DescribeCluster | ApiKey::DescribeProducers => 0,
