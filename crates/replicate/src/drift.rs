@@ -1,14 +1,16 @@
 //! Where source and target differ now: what a running task reports as drift, asked for once and told as a whole.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use kafka_client::{Client, TopicQuery};
+use kafka_client::{Acl, Client, TopicQuery};
 use serde::Serialize;
 
+use crate::acls::{LookError, survey};
 use crate::event::SkipReason;
 use crate::journal::Journal;
 use crate::plan::Known;
-use crate::spec::{TaskName, TaskSpec};
+use crate::spec::{AclSync, TaskName, TaskSpec};
 use crate::task::{Role, TaskError};
 use crate::topic_config::compare_as;
 use crate::topics::pairs::{PAIRS_MAX, Pairs};
@@ -25,6 +27,8 @@ pub struct Drift {
     pub topics: usize,
     /// What differs.
     pub differences: Vec<TopicDifference>,
+    /// What differs in ACLs, when they travel.
+    pub acls: Vec<AclDifference>,
 }
 
 /// One difference.
@@ -111,7 +115,45 @@ impl fmt::Display for Differs {
     }
 }
 
-/// Compares the topics of a task on both clusters. Changes nothing.
+/// One difference in ACLs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "difference", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AclDifference {
+    /// The target lacks it.
+    AclMissing {
+        /// As it would be on the target.
+        acl: Acl,
+    },
+    /// The task made it on the target, and the source no longer has what it comes from.
+    AclLeft {
+        /// As it is on the target.
+        acl: Acl,
+    },
+    /// ACLs cannot be compared.
+    AclsUnreadable {
+        /// Which end.
+        role: String,
+        /// Why.
+        cause: String,
+    },
+}
+
+impl fmt::Display for AclDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AclMissing { acl } => write!(f, "ACL: the target lacks {acl}"),
+            Self::AclLeft { acl } => {
+                write!(f, "ACL: the source no longer has what {acl} comes from")
+            }
+            Self::AclsUnreadable { role, cause } => {
+                write!(f, "ACLs cannot be read on the {role}: {cause}")
+            }
+        }
+    }
+}
+
+/// Compares the topics of a task, and its ACLs if they travel, on both clusters. Changes nothing.
 ///
 /// # Errors
 /// [`TaskError`] when a cluster or the journal does not answer, or both are one.
@@ -129,8 +171,12 @@ pub async fn drift(
     let is_one_cluster = one_cluster(spec, shown.cluster_id.as_ref(), there.cluster_id.as_ref())?;
     let known = Known::load(journal).await?;
     let scope = scope(&shown, spec, &known.names, is_one_cluster);
-    let mut drift =
-        Drift { task: spec.name.clone(), topics: scope.wanted.len(), differences: Vec::new() };
+    let mut drift = Drift {
+        task: spec.name.clone(),
+        topics: scope.wanted.len(),
+        differences: Vec::new(),
+        acls: Vec::new(),
+    };
     for (topic, target_topic, reason) in scope.refused {
         drift.topics += 1;
         drift.add(&topic, &target_topic, Differs::Refused { reason });
@@ -144,10 +190,47 @@ pub async fn drift(
         }
     }
     drift.differences.sort_by(|a, b| a.topic.cmp(&b.topic));
+    if spec.acl_sync != AclSync::None {
+        let names = scope.wanted.into_iter().map(|(topic, target)| (topic.name, target)).collect();
+        drift.acls = acls(spec, (source, target), &names, &known, is_one_cluster).await?;
+    }
     Ok(drift)
 }
 
+/// What a sync would make and remove.
+async fn acls(
+    spec: &TaskSpec,
+    ends: (&Client, &Client),
+    travelling: &BTreeMap<String, String>,
+    known: &Known,
+    is_one_cluster: bool,
+) -> Result<Vec<AclDifference>, TaskError> {
+    let unreadable = |error: &LookError| {
+        let role = error.cluster().unwrap_or("state").to_owned();
+        vec![AclDifference::AclsUnreadable { role, cause: error.to_string() }]
+    };
+    let own = match known.own_acls() {
+        Ok(own) => own,
+        Err(error) => return Ok(unreadable(error)),
+    };
+    match survey(spec, ends, travelling, own, is_one_cluster).await {
+        Ok(survey) => {
+            let missing = survey.make.into_iter().map(|acl| AclDifference::AclMissing { acl });
+            let left = survey.shown.into_iter().map(|acl| AclDifference::AclLeft { acl });
+            Ok(missing.chain(left).collect())
+        }
+        Err(LookError::Journal(error)) => Err(error.into()),
+        Err(error) => Ok(unreadable(&error)),
+    }
+}
+
 impl Drift {
+    /// Whether nothing differs.
+    #[must_use]
+    pub fn is_equal(&self) -> bool {
+        self.differences.is_empty() && self.acls.is_empty()
+    }
+
     fn add(&mut self, topic: &str, target_topic: &str, what: Differs) {
         let (topic, target_topic) = (topic.to_owned(), target_topic.to_owned());
         self.differences.push(TopicDifference { topic, target_topic, what });

@@ -5,6 +5,7 @@
 //! an event has one, is left out of the serialised form). Serialised with the tag `event` in
 //! snake_case, it is one line of `--output json`.
 
+mod acl_text;
 mod group_text;
 mod reasons;
 mod text;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 pub use self::reasons::{ConfigSkipReason, FidelityCause, SkipReason, TakeOver};
+use crate::acls::LeaveReason;
 use crate::spec::{SyncMode, TaskName};
 
 /// Where events go. It must return at once.
@@ -237,6 +239,67 @@ pub enum Event {
         topic: Option<String>,
         /// Why.
         cause: String,
+    },
+    /// ACLs were made on the target.
+    AclsCreated {
+        /// The task.
+        task: TaskName,
+        /// How many.
+        count: usize,
+        /// They, at most the first 100.
+        acls: Vec<String>,
+    },
+    /// ACLs that this task had made were removed from the target: the source no longer has what they came from.
+    AclsRemoved {
+        /// The task.
+        task: TaskName,
+        /// How many.
+        count: usize,
+        /// They, at most the first 100.
+        acls: Vec<String>,
+    },
+    /// The right to write to topics was not given on the target. Told once, and again when these are others.
+    AclsWithheld {
+        /// The task.
+        task: TaskName,
+        /// How many ACLs of the source give it.
+        count: usize,
+        /// They, at most the first 100.
+        acls: Vec<String>,
+    },
+    /// ACLs of the source do not travel. Told once for each reason, and again when these are others.
+    AclsLeftOut {
+        /// The task.
+        task: TaskName,
+        /// Why.
+        reason: LeaveReason,
+        /// How many.
+        count: usize,
+        /// They, at most the first 100.
+        acls: Vec<String>,
+    },
+    /// The target refused an ACL; it is tried again. Told once for each cause.
+    AclRefused {
+        /// The task.
+        task: TaskName,
+        /// The ACL as it would be on the target.
+        acl: String,
+        /// The broker's answer.
+        cause: String,
+        /// What we do, in a few words.
+        action: &'static str,
+    },
+    /// ACLs could not be looked at, made or removed; the rest of the task goes on, and it is tried again. Told once for each cause.
+    AclSyncFailed {
+        /// The task.
+        task: TaskName,
+        /// `source` or `target`, when it is about one.
+        cluster: Option<&'static str>,
+        /// Why.
+        cause: String,
+        /// What an operator can do.
+        #[serde(skip)]
+        cure: Option<String>,
     },
     /// The copy of a partition began.
     LaneStarted {
@@ -625,6 +688,9 @@ impl Event {
             | Self::TopicCreated { .. }
             | Self::PartitionsAdded { .. }
             | Self::ConfigApplied { .. }
+            | Self::AclsCreated { .. }
+            | Self::AclsRemoved { .. }
+            | Self::AclsWithheld { .. }
             | Self::ClusterAvailable { .. }
             | Self::BatchRebuilt { .. }
             | Self::LaneStarted { .. }
@@ -669,6 +735,12 @@ impl Event {
             | Self::TopicDeleted { task, .. }
             | Self::TopicRecreated { task, .. }
             | Self::MetadataSyncFailed { task, .. }
+            | Self::AclsCreated { task, .. }
+            | Self::AclsRemoved { task, .. }
+            | Self::AclsWithheld { task, .. }
+            | Self::AclsLeftOut { task, .. }
+            | Self::AclRefused { task, .. }
+            | Self::AclSyncFailed { task, .. }
             | Self::LaneStarted { task, .. }
             | Self::LaneRecovered { task, .. }
             | Self::LaneAdopted { task, .. }

@@ -5,6 +5,7 @@
 //! remembered durably, and what is told. It knows nothing of a control plane: that hands over a [`spec`]
 //! and receives [`event`]s.
 
+pub mod acls;
 pub mod event;
 pub mod journal;
 pub mod offsets;

@@ -5,6 +5,7 @@
 //! the plan looks for what would make the copy something else than it should be (`judge`), and how much there is to copy
 //! (`volume`).
 
+mod acls;
 mod finding;
 mod judge;
 mod known;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use kafka_client::{Client, ClusterMetadata, TopicQuery};
 use serde::Serialize;
 
+pub use acls::AclPlan;
 pub use finding::{Finding, Problem};
 
 use self::judge::{Effective, judge};
@@ -51,6 +53,9 @@ pub struct Plan {
     /// Consumer groups, when they travel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<GroupPlan>,
+    /// ACLs, when they travel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acls: Option<AclPlan>,
     /// Records to copy, all topics together; gaps count as records.
     pub records: u64,
     /// Their size in bytes, estimated from samples; none when nothing could be sampled.
@@ -177,6 +182,7 @@ pub async fn plan(
         target_cluster: target_shown.cluster_id.clone(),
         topics: Vec::new(),
         groups: None,
+        acls: None,
         records: 0,
         bytes_estimated: None,
         eta_s: None,
@@ -197,6 +203,7 @@ pub async fn plan(
     if spec.topics == TopicSelection::All {
         planner.groups(&mut plan).await?;
     }
+    planner.acls(&mut plan).await?;
     plan.topics.sort_by(|a, b| a.topic.cmp(&b.topic));
     Ok(plan)
 }

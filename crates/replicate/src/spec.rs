@@ -1,5 +1,6 @@
 //! What a task is asked to do: the one description that the command line and the control plane share.
 
+mod acls;
 mod topics;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use thiserror::Error;
 
 use crate::lane::Coalescing;
 pub use crate::pace::RateLimit;
+pub use acls::{AclSync, AclWrite};
 pub use topics::{Rename, TopicLists, TopicPattern, TopicSelection};
 
 /// The longest task name, in characters.
@@ -400,6 +402,10 @@ pub struct TaskSpec {
     pub same_partition: bool,
     /// Which settings follow the source after a topic was created.
     pub config_sync: ConfigSync,
+    /// Which ACLs travel.
+    pub acl_sync: AclSync,
+    /// What becomes of the right to write to topics.
+    pub acl_write: AclWrite,
     /// Whether consumer groups that the target does not have may be made there.
     pub group_auto_create: bool,
     /// End when the offsets seen at the start are copied.
@@ -441,6 +447,8 @@ impl TaskSpec {
             start: StartPosition::default(),
             same_partition: true,
             config_sync: ConfigSync::default(),
+            acl_sync: AclSync::default(),
+            acl_write: AclWrite::default(),
             group_auto_create: true,
             once: false,
             refused_record: RefusedRecordPolicy::default(),

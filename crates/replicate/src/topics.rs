@@ -7,7 +7,7 @@
 
 pub(crate) mod create;
 pub(crate) mod describe;
-mod names;
+pub(crate) mod names;
 pub(crate) mod pairs;
 pub(crate) mod plan;
 mod schedule;
@@ -29,6 +29,7 @@ use self::describe::{Described, describe};
 use self::plan::{Growth, Step, partition_count};
 use self::survey::{Wanted, scope, survey};
 use self::tell::Teller;
+use crate::acls::AclKeeper;
 use crate::event::{EventSink, SkipReason};
 use crate::journal::{Journal, JournalWrite, TopicRecord};
 use crate::spec::TaskSpec;
@@ -103,6 +104,8 @@ pub struct TopicSync {
     /// Differences that were told: topic, key, source value, target value.
     told: BTreeSet<(String, String, Option<String>, Option<String>)>,
     creator: Creator,
+    /// None when ACLs do not travel.
+    acls: Option<AclKeeper>,
 }
 
 impl fmt::Debug for TopicSync {
@@ -124,6 +127,7 @@ impl TopicSync {
         journal: Arc<dyn Journal>,
         sink: EventSink,
     ) -> Self {
+        let acls = AclKeeper::new(&spec, (&source, &target), &journal, &sink);
         let tell = Teller::new(spec.name.clone(), sink);
         Self {
             spec,
@@ -138,6 +142,7 @@ impl TopicSync {
             told_skips: BTreeMap::new(),
             told: BTreeSet::new(),
             creator: Creator::default(),
+            acls,
         }
     }
 
@@ -166,7 +171,9 @@ impl TopicSync {
         let source = self.look(&self.source, Role::Source).await?;
         let wanted = self.in_scope(&source);
         self.remember(&wanted, is_begin).await?;
-        self.bring(wanted, false).await
+        let ready = self.bring(wanted, false).await?;
+        self.sync_acls().await?;
+        Ok(ready)
     }
 
     /// A quick look for new topics, new partitions and topics that are gone. Returns topics that are new or changed.
@@ -206,7 +213,19 @@ impl TopicSync {
     async fn try_scheduled(&mut self) -> Result<Vec<SyncedTopic>, TaskError> {
         let changed = self.try_discover(true).await?;
         self.compare_configs().await?;
+        self.sync_acls().await?;
         Ok(changed)
+    }
+
+    /// Brings the ACLs of what travels over, if they do.
+    async fn sync_acls(&mut self) -> Result<(), TaskError> {
+        let Some(acls) = &mut self.acls else { return Ok(()) };
+        let travelling = self
+            .synced
+            .iter()
+            .map(|(name, synced)| (name.clone(), synced.target_name.clone()))
+            .collect();
+        acls.look(&travelling, self.is_one_cluster).await
     }
 
     /// A cluster that does not answer is told; the next look comes by itself.

@@ -275,7 +275,7 @@ impl Event {
                     "{topic}-{partition}: protection against doubled records is now {guarantee}: {cause}"
                 )
             }
-            _ => self.fmt_group(f),
+            _ => self.fmt_acls(f),
         }
     }
 
@@ -338,7 +338,7 @@ impl Event {
             Self::MetadataSyncFailed { .. } => {
                 "grant DESCRIBE_CONFIGS, DESCRIBE and ALTER_CONFIGS if they are missing"
             }
-            _ => return self.group_cure().map(ToOwned::to_owned),
+            _ => return self.acl_cure(),
         };
         Some(text.to_owned())
     }

@@ -152,6 +152,16 @@ pub enum Problem {
         /// Why.
         cause: String,
     },
+    /// The ACLs of one end cannot be read; none is brought over.
+    AclsUnreadable {
+        /// Which end.
+        role: String,
+        /// Why.
+        cause: String,
+        /// What to do.
+        #[serde(skip)]
+        remedy: Option<String>,
+    },
     /// Groups that the target lacks and that may not be made there.
     GroupsNotMade {
         /// How many.
@@ -182,6 +192,7 @@ impl Problem {
             | Self::PartitionsUnreadable { .. }
             | Self::GroupsUnreadable { .. }
             | Self::GroupUnreadable { .. }
+            | Self::AclsUnreadable { .. }
             | Self::GroupsNotMade { .. }
             | Self::StateInUse => false,
         }
@@ -195,7 +206,9 @@ impl Problem {
             Self::NothingInScope => {
                 "look at the topic expression, and at what the source lets us see"
             }
-            Self::PermissionMissing { remedy, .. } => return remedy.clone(),
+            Self::PermissionMissing { remedy, .. } | Self::AclsUnreadable { remedy, .. } => {
+                return remedy.clone();
+            }
             Self::TopicRefused { reason } => match reason {
                 SkipReason::NameCollision { .. } => {
                     "rename one of the topics, or leave it out with a topic expression"
@@ -306,6 +319,9 @@ impl fmt::Display for Problem {
             }
             Self::GroupUnreadable { group, cause } => {
                 write!(f, "the offsets of group {group} cannot be read: {cause}")
+            }
+            Self::AclsUnreadable { role, cause, .. } => {
+                write!(f, "the {role}'s ACLs cannot be read, none is brought over: {cause}")
             }
             Self::GroupsNotMade { count } => write!(
                 f,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::acls::{LookError, Own};
 use crate::journal::Journal;
 use crate::task::TaskError;
 use crate::topics::BEGUN;
@@ -15,6 +16,10 @@ pub(crate) struct Known {
     initial: BTreeMap<String, i32>,
     /// Whether the task has begun: what appears later is copied from its first offset.
     begun: bool,
+    /// ACLs of the target that the task made.
+    acls: Own,
+    /// Why they are not known.
+    acls_unreadable: Option<LookError>,
     /// The source offset to be read next, by topic and partition.
     positions: BTreeMap<(String, i32), i64>,
 }
@@ -24,6 +29,11 @@ impl Known {
         let Some(journal) = journal else { return Ok(Self::default()) };
         let mut known =
             Self { begun: journal.load_note(BEGUN.to_owned()).await?.is_some(), ..Self::default() };
+        match Own::load(journal).await {
+            Ok(own) => known.acls = own,
+            Err(LookError::Journal(error)) => return Err(error.into()),
+            Err(error) => known.acls_unreadable = Some(error),
+        }
         for topic in journal.load_topics().await? {
             known.initial.insert(topic.source_topic.clone(), topic.initial_partitions);
             known.names.insert(topic.source_topic, topic.target_topic);
@@ -33,6 +43,11 @@ impl Known {
             known.positions.insert(at, record.acked.source_next.0);
         }
         Ok(known)
+    }
+
+    /// ACLs of the target that the task made.
+    pub(crate) fn own_acls(&self) -> Result<&Own, &LookError> {
+        self.acls_unreadable.as_ref().map_or(Ok(&self.acls), Err)
     }
 
     pub(super) fn position(&self, topic: &str, partition: i32) -> Option<i64> {

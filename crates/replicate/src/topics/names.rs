@@ -7,17 +7,17 @@ use kafka_client::TopicMetadata;
 use crate::spec::{Rename, TopicSelection};
 
 /// The longest name that a target topic gets, in characters.
-pub(super) const NAME_CHARS_MAX: usize = 128;
+pub(crate) const NAME_CHARS_MAX: usize = 128;
 
 /// The name on the target: the first 128 characters of what it is renamed to.
-pub(super) fn target_name(source: &str, rename: &Rename) -> String {
+pub(crate) fn target_name(source: &str, rename: &Rename) -> String {
     let renamed = rename.apply(source);
     let cut = renamed.char_indices().nth(NAME_CHARS_MAX).map(|(end, _)| &renamed[..end]);
     cut.unwrap_or(&renamed).to_owned()
 }
 
 /// Whether a topic belongs to the cluster itself or to a tool's inside, and never travels.
-pub(super) fn is_internal(topic: &TopicMetadata) -> bool {
+pub(crate) fn is_internal(topic: &TopicMetadata) -> bool {
     topic.is_internal || topic.name.starts_with("__")
 }
 
