@@ -3,6 +3,7 @@
 mod crash;
 mod groups;
 mod lost;
+mod metadata;
 mod pair;
 mod plan;
 mod refused;

@@ -376,6 +376,37 @@ async fn a_topic_that_may_not_be_made_blocks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_target_topic_that_may_not_be_seen_blocks() {
+    let world = World::new();
+    for topic in ["a", "b"] {
+        world.source.create_topic(topic, 1, &[]).unwrap();
+        world.target.create_topic(topic, 1, &[]).unwrap();
+    }
+    world.target.deny("*", Operation::Describe, Resource::Topic("a".into()));
+    let plan = world.plan().await;
+    assert_eq!(topic(&plan, "a").action, Action::Refuse);
+    assert_eq!(topic(&plan, "b").action, Action::Keep { partitions: 1 });
+    let found = world.finds(true).await;
+    assert!(
+        matches!(
+            found[..],
+            [Problem::TopicRefused { reason: SkipReason::TargetUnreadable { .. } }]
+        ),
+        "{found:?}"
+    );
+}
+
+/// A broker leaves out of its list what we may not describe.
+#[tokio::test(start_paused = true)]
+async fn a_source_without_topics_in_scope_is_told() {
+    let world = World::new();
+    world.source.create_topic("a", 1, &[]).unwrap();
+    world.source.deny("*", Operation::Describe, Resource::Topic("a".into()));
+    assert_eq!(world.finds(true).await, []);
+    assert_eq!(world.finds(false).await, [Problem::NothingInScope]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_finding_has_words_and_what_blocks_has_a_cure() {
     let plan = odd_world().plan().await;
     assert!(plan.is_blocked());

@@ -26,9 +26,20 @@ pub(super) fn eventually(seconds: u64, mut ask: impl FnMut() -> bool) -> bool {
     }
 }
 
+/// A child that does not outlive a test that fails.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Has ended, as a rule.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A sync at work.
 pub(super) struct Sync {
-    process: Child,
+    process: Process,
     lines: Arc<Mutex<Vec<Value>>>,
     reader: JoinHandle<()>,
 }
@@ -63,7 +74,7 @@ impl Sync {
                 sink.lock().unwrap().push(serde_json::from_str(&line).unwrap());
             }
         });
-        Self { process, lines, reader }
+        Self { process: Process(process), lines, reader }
     }
 
     /// Waits until a line says so.
@@ -73,17 +84,30 @@ impl Sync {
         assert!(eventually(60, is_said), "kferry does not say it");
     }
 
+    /// Waits until an event says so; the first that does.
+    #[track_caller]
+    pub(super) fn event(&self, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut found = None;
+        let mut is_said = || {
+            let lines = self.lines.lock().unwrap();
+            found = lines.iter().find(|line| line["event"] == name && wanted(line)).cloned();
+            found.is_some()
+        };
+        assert!(eventually(60, &mut is_said), "kferry tells no such {name}");
+        found.unwrap()
+    }
+
     /// `kill -9`.
     pub(super) fn kill(mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        self.process.0.kill().unwrap();
+        self.process.0.wait().unwrap();
         self.reader.join().unwrap();
     }
 
     /// Waits for its end; what it said.
     #[track_caller]
     pub(super) fn finish(mut self) -> Vec<Value> {
-        let status = self.process.wait().unwrap();
+        let status = self.process.0.wait().unwrap();
         self.reader.join().unwrap();
         assert!(status.success(), "{status}");
         let lines = self.lines.lock().unwrap();
@@ -101,14 +125,14 @@ impl Sync {
     #[track_caller]
     pub(super) fn stop_any(mut self) -> Vec<Value> {
         self.interrupt();
-        self.process.wait().unwrap();
+        self.process.0.wait().unwrap();
         self.reader.join().unwrap();
         let lines = self.lines.lock().unwrap();
         lines.clone()
     }
 
     fn interrupt(&self) {
-        let id = self.process.id().to_string();
+        let id = self.process.0.id().to_string();
         let sent = std::process::Command::new("kill").args(["-INT", &id]).status().unwrap();
         assert!(sent.success());
     }

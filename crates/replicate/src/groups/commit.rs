@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::plan::{Adopted, Claimed, Decision, Found, decide, meet};
 use super::routes::Snapshot;
 use super::state::Wish;
+use super::structure::is_forbidden;
 use super::{GroupSync, LookError, TARGET_LOOK_INTERVAL};
 use crate::event::TakeOver;
 use crate::journal::JournalWrite;
@@ -180,9 +181,14 @@ impl GroupSync {
                 });
                 let offsets: Vec<_> = offsets.collect();
                 async move {
+                    let asked: Vec<_> = offsets.iter().map(|offset| offset.at.clone()).collect();
                     let sent = client.offset_commit(&plan.group, offsets);
                     let answer = match timeout(COMMIT_TIMEOUT, sent).await {
                         Ok(Ok(answer)) => Ok(answer),
+                        Ok(Err(error)) if is_forbidden(&error) => {
+                            let refused = Err(ErrorCode::GROUP_AUTHORIZATION_FAILED);
+                            Ok(asked.into_iter().map(|at| (at, refused)).collect())
+                        }
                         Ok(Err(error)) => Err(error.to_string()),
                         Err(_) => Err(format!("no answer within {COMMIT_TIMEOUT:?}")),
                     };
@@ -217,7 +223,7 @@ impl GroupSync {
         };
         let Some(group) = self.groups.get_mut(&name) else { return };
         let mut is_in_use = false;
-        let mut is_forbidden = false;
+        let mut is_denied = false;
         let mut refused = Vec::new();
         let mut done = 0;
         for wish in &wishes {
@@ -233,7 +239,7 @@ impl GroupSync {
                     | ErrorCode::REBALANCE_IN_PROGRESS
                     | ErrorCode::ILLEGAL_GENERATION,
                 ) => is_in_use = true,
-                Err(ErrorCode::GROUP_AUTHORIZATION_FAILED) if !exists => is_forbidden = true,
+                Err(ErrorCode::GROUP_AUTHORIZATION_FAILED) if !exists => is_denied = true,
                 Err(code) => refused.push((wish.at.clone(), code.to_string())),
             }
         }
@@ -256,7 +262,7 @@ impl GroupSync {
             group.retry_at_ms = self.clock.now_ms().saturating_add(IN_USE_PAUSE_MS);
             let reason = TakeOver::Members;
             self.leave(&name, Claimed { reason, at: None, written: -1, found: -1 });
-        } else if is_forbidden {
+        } else if is_denied {
             group.trouble = Some(GroupState::Skipped);
             group.retry_at_ms = self.clock.now_ms().saturating_add(RETRY_PAUSE_MS);
             forbidden.push(name);

@@ -63,6 +63,11 @@ pub(crate) async fn missing_groups(
     Ok(groups)
 }
 
+/// Whether the group may not be touched, whichever request was told so.
+pub(super) fn is_forbidden(error: &ClientError) -> bool {
+    error.code() == Some(ErrorCode::GROUP_AUTHORIZATION_FAILED)
+}
+
 /// The ids of all groups that can have offsets.
 pub(crate) async fn list_with_offsets(source: &Client) -> Result<BTreeSet<String>, ClientError> {
     let listed = source.list_groups().await?;
@@ -108,6 +113,8 @@ impl GroupSync {
         while let Some((name, count, result)) = done.next().await {
             let result = match result {
                 Ok(answer) => answer.into_values().find_map(Result::err).map_or(Ok(()), Err),
+                // Without DESCRIBE a broker does not even tell who coordinates the group.
+                Err(error) if is_forbidden(&error) => Err(ErrorCode::GROUP_AUTHORIZATION_FAILED),
                 Err(error) => {
                     self.tell.refused(&name, None, error.to_string());
                     continue;

@@ -119,3 +119,50 @@ pub(crate) async fn survey(
         .collect();
     Ok(Survey { found, cluster, configs, steps })
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_client::PartitionMetadata;
+    use kafka_wire::ErrorCode;
+
+    use super::*;
+
+    #[test]
+    fn topics_of_the_source_with_an_error() {
+        let spec = TaskSpec::new("t".parse().unwrap());
+        let check = |error: ErrorCode, is_wanted: bool, is_refused: bool| {
+            let partition = PartitionMetadata {
+                partition: 0,
+                leader_id: 1,
+                leader_epoch: 0,
+                replicas: vec![1],
+                isr: vec![1],
+                error: ErrorCode::NONE,
+            };
+            let topic = TopicMetadata {
+                name: "a".to_owned(),
+                topic_id: None,
+                is_internal: false,
+                error,
+                partitions: vec![partition],
+                authorized_operations: None,
+            };
+            let mut shown = ClusterMetadata::default();
+            shown.topics.insert("a".to_owned(), Arc::new(topic));
+            let found = scope(&shown, &spec, &BTreeMap::new(), false);
+            assert_eq!(
+                (found.wanted.len(), found.refused.len()),
+                (is_wanted.into(), is_refused.into()),
+                "{error}"
+            );
+            let unreadable = |it: &(String, String, SkipReason)| {
+                matches!(it.2, SkipReason::SourceUnreadable { .. })
+            };
+            assert!(found.refused.iter().all(unreadable));
+        };
+        check(ErrorCode::NONE, true, false);
+        check(ErrorCode::TOPIC_AUTHORIZATION_FAILED, false, true);
+        // Passes by itself: the next look.
+        check(ErrorCode::LEADER_NOT_AVAILABLE, false, false);
+    }
+}
