@@ -6,6 +6,7 @@
 //! snake_case, it is one line of `--output json`.
 
 mod acl_text;
+mod facts;
 mod group_text;
 mod reasons;
 mod text;
@@ -657,6 +658,39 @@ pub enum Event {
         /// Why.
         cause: String,
     },
+    /// A record could not be processed. Told at most once a minute for each kind of failure.
+    RecordFailed {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Partition on the source.
+        partition: i32,
+        /// The record's offset on the source.
+        offset: i64,
+        /// Kind of the failure.
+        code: &'static str,
+        /// Step of the rule.
+        step: String,
+        /// Why.
+        cause: String,
+        /// Failures of this kind since it was told last, this one included.
+        count: u64,
+        /// What became of the record.
+        action: &'static str,
+        /// What an operator can do.
+        #[serde(skip)]
+        cure: String,
+    },
+    /// A topic that a rule writes to cannot be written; it is tried again.
+    OutputTopicUnavailable {
+        /// The task.
+        task: TaskName,
+        /// Topic on the target.
+        target_topic: String,
+        /// Why.
+        cause: String,
+    },
     /// The groups could not be looked at; the next look is the regular one. Told once per interruption.
     GroupSyncFailed {
         /// The task.
@@ -676,100 +710,6 @@ fn range<S: Serializer>(range: &Range<i64>, serializer: S) -> Result<S::Ok, S::E
     }
     let count = range.end.saturating_sub(range.start).max(0);
     Offsets { first: range.start, last: range.end.saturating_sub(1), count }.serialize(serializer)
-}
-
-impl Event {
-    /// How much it matters.
-    #[must_use]
-    pub fn level(&self) -> Level {
-        match self {
-            Self::TaskStarted { .. }
-            | Self::TaskFinished { .. }
-            | Self::TopicCreated { .. }
-            | Self::PartitionsAdded { .. }
-            | Self::ConfigApplied { .. }
-            | Self::AclsCreated { .. }
-            | Self::AclsRemoved { .. }
-            | Self::AclsWithheld { .. }
-            | Self::ClusterAvailable { .. }
-            | Self::BatchRebuilt { .. }
-            | Self::LaneStarted { .. }
-            | Self::LaneAllowed { .. }
-            | Self::GroupCreated { .. }
-            | Self::GroupReturned { .. }
-            | Self::GroupRewound { .. }
-            | Self::LaneRecovered { .. } => Level::Info,
-            Self::ConfigSkipped {
-                reason: ConfigSkipReason::ClusterOnly | ConfigSkipReason::Obsolete,
-                ..
-            } => Level::Info,
-            Self::TaskFailed { .. }
-            | Self::TopicSkipped { .. }
-            | Self::TopicRecreated { .. }
-            | Self::Truncated { .. }
-            | Self::RetentionOvertook { .. }
-            | Self::GroupTopicRefused { .. }
-            | Self::LaneDenied { .. }
-            | Self::LaneStopped { .. } => Level::Error,
-            _ => Level::Warn,
-        }
-    }
-
-    /// The task it happened in.
-    #[must_use]
-    pub fn task(&self) -> &TaskName {
-        match self {
-            Self::TaskStarted { task, .. }
-            | Self::TaskFinished { task, .. }
-            | Self::TaskFailed { task, .. }
-            | Self::TopicCreated { task, .. }
-            | Self::ReplicationReduced { task, .. }
-            | Self::TopicRenamed { task, .. }
-            | Self::TopicSkipped { task, .. }
-            | Self::PartitionsAdded { task, .. }
-            | Self::PartitionsRefused { task, .. }
-            | Self::ConfigSkipped { task, .. }
-            | Self::ConfigApplied { task, .. }
-            | Self::ConfigDrift { task, .. }
-            | Self::FidelityLoss { task, .. }
-            | Self::TopicDeleted { task, .. }
-            | Self::TopicRecreated { task, .. }
-            | Self::MetadataSyncFailed { task, .. }
-            | Self::AclsCreated { task, .. }
-            | Self::AclsRemoved { task, .. }
-            | Self::AclsWithheld { task, .. }
-            | Self::AclsLeftOut { task, .. }
-            | Self::AclRefused { task, .. }
-            | Self::AclSyncFailed { task, .. }
-            | Self::LaneStarted { task, .. }
-            | Self::LaneRecovered { task, .. }
-            | Self::LaneAdopted { task, .. }
-            | Self::LaneStopped { task, .. }
-            | Self::LaneRetrying { task, .. }
-            | Self::LaneDenied { task, .. }
-            | Self::LaneAllowed { task, .. }
-            | Self::ClusterUnavailable { task, .. }
-            | Self::ClusterAvailable { task, .. }
-            | Self::Truncated { task, .. }
-            | Self::RetentionOvertook { task, .. }
-            | Self::ForeignWrites { task, .. }
-            | Self::BatchRebuilt { task, .. }
-            | Self::RecordsSkipped { task, .. }
-            | Self::GuaranteeChanged { task, .. }
-            | Self::GroupCreated { task, .. }
-            | Self::GroupAdopted { task, .. }
-            | Self::GroupTakenOver { task, .. }
-            | Self::GroupReturned { task, .. }
-            | Self::GroupRewound { task, .. }
-            | Self::GroupDeleted { task, .. }
-            | Self::GroupBeforeMap { task, .. }
-            | Self::GroupMapStarted { task, .. }
-            | Self::GroupTopicRefused { task, .. }
-            | Self::GroupRefused { task, .. }
-            | Self::GroupsSkipped { task, .. }
-            | Self::GroupSyncFailed { task, .. } => task,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 mod error;
 mod memory;
+mod outputs;
 mod redb_journal;
 mod source_epochs;
 mod store;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::JournalError;
 pub use memory::MemoryJournal;
+pub use outputs::{OutputCut, Outputs, SourcePlace};
 pub use redb_journal::RedbJournal;
 pub(crate) use source_epochs::Walk;
 pub use source_epochs::{SOURCE_EPOCHS_MAX, SourceEpoch, SourceEpochs};
@@ -96,6 +98,9 @@ pub struct LaneRecord {
     /// Where the offset map begins, when records before it were copied by a task whose state was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map_start: Option<SourceOffset>,
+    /// Of tasks with a rule: what its outputs are outputs of.
+    #[serde(default, skip_serializing_if = "Outputs::is_empty")]
+    pub outputs: Outputs,
 }
 
 /// Under which name a source topic travels, and what it was when the task met it.

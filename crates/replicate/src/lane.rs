@@ -13,6 +13,7 @@
 
 mod accept;
 mod coalesce;
+mod duty;
 mod moving;
 mod planted;
 mod remembered;
@@ -38,13 +39,14 @@ use tokio::time::Instant;
 
 pub(crate) use accept::Barrier;
 pub(crate) use coalesce::Coalescing;
+pub(crate) use duty::{Duty, Input};
 use repair::Repair;
 pub(crate) use settle::Recovered;
 pub(crate) use translate::Translated;
 pub(crate) use turn::Turn;
 
 use crate::budget::Lease;
-use crate::journal::{LaneKey, LaneProgress, LaneRecord, SourceEpochs};
+use crate::journal::{LaneKey, LaneProgress, LaneRecord, Outputs, SourceEpochs};
 use crate::progress::{LaneState, LaneStatus};
 
 /// New room for headers, which are cut off one after the other.
@@ -113,6 +115,10 @@ pub(crate) struct LaneSeed {
     pub(crate) end: Option<SourceOffset>,
     /// The source must be asked once even if everything seems to be copied: it is not what was copied.
     pub(crate) must_check: bool,
+    /// What it does.
+    pub(crate) duty: Duty,
+    /// Lanes that write what is made of what it reads, as the journal knows them.
+    pub(crate) writers: Vec<LaneRecord>,
     /// Shown to others.
     pub(crate) status: Arc<LaneStatus>,
 }
@@ -129,6 +135,8 @@ pub(crate) struct Lane {
     pub(crate) status: Arc<LaneStatus>,
     pub(crate) traits: TargetTraits,
     pub(crate) phase: Phase,
+    duty: Duty,
+    outputs: Outputs,
     /// The leader of each end, −1 while unknown, and its epoch.
     pub(crate) source_leader: (i32, i32),
     pub(crate) target_leader: (i32, i32),
@@ -215,13 +223,15 @@ impl Lane {
         coalescing: Coalescing,
         map_segments_max: usize,
     ) -> Self {
-        let LaneSeed { record, map_end, traits, end, must_check, status } = seed;
+        let LaneSeed { record, map_end, traits, end, must_check, duty, status, writers: _ } = seed;
         let is_dirty = !record.settled && !record.epochs.is_empty();
         let acked = record.acked;
         let mut runs = record.runs;
+        let mut outputs = record.outputs;
         if !is_dirty {
             // Nothing behind `acked` was sent. What was planned is read again, and the source may have changed meanwhile.
             runs.truncate(acked.ordinal);
+            outputs.cuts.retain(|cut| cut.ordinal <= acked.ordinal);
         }
         let source_epochs = epochs_of(record.source_epochs, &acked, record.source_epoch, is_dirty);
         status.set_position(acked.source_next.0);
@@ -235,7 +245,10 @@ impl Lane {
             key: Arc::clone(&status.key),
             status,
             traits,
-            phase: Phase::Idle,
+            // Nobody has to be asked before something is read.
+            phase: if duty == Duty::Read { Phase::Running } else { Phase::Idle },
+            duty,
+            outputs,
             source_leader: (-1, -1),
             target_leader: (-1, -1),
             source_topic_id: record.source_topic_id,
@@ -249,7 +262,7 @@ impl Lane {
             turn: None,
             is_asking: false,
             awaits_opening: false,
-            must_compare: is_dirty || acked.ordinal > Ordinal(0),
+            must_compare: duty == Duty::Copy && (is_dirty || acked.ordinal > Ordinal(0)),
             compared_epoch: -1,
             limits,
             coalescing,
@@ -420,6 +433,7 @@ impl Lane {
     pub(crate) fn can_send(&self) -> bool {
         let Some(front) = self.ready.front() else { return false };
         self.phase == Phase::Running
+            && self.duty != Duty::Read
             && !self.must_wait_for_strays(front)
             && self.is_journaled(front)
             && (self.in_flight.is_empty()
@@ -481,6 +495,7 @@ impl Lane {
             source_epoch: self.source_epochs.at(self.acked.source_next.plus(-1)),
             source_epochs: self.source_epochs.clone(),
             map_start: self.map_start,
+            outputs: self.outputs.clone(),
         }
     }
 

@@ -60,6 +60,9 @@ pub(crate) struct LaneStatus {
     as_is: AtomicU64,
     rebuilt: AtomicU64,
     dropped_records: AtomicU64,
+    written: AtomicU64,
+    failed: AtomicU64,
+    dead_letters: AtomicU64,
     recoveries: AtomicU64,
     by_reason: Mutex<BTreeMap<&'static str, u64>>,
     dropped_by_reason: Mutex<BTreeMap<&'static str, u64>>,
@@ -82,6 +85,9 @@ impl LaneStatus {
             as_is: AtomicU64::new(0),
             rebuilt: AtomicU64::new(0),
             dropped_records: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            dead_letters: AtomicU64::new(0),
             recoveries: AtomicU64::new(0),
             by_reason: Mutex::default(),
             dropped_by_reason: Mutex::default(),
@@ -148,6 +154,27 @@ impl LaneStatus {
         self.dropped_records.fetch_add(records, Ordering::Relaxed);
     }
 
+    /// A rule left records out.
+    pub(crate) fn left_out(&self, records: u64, reason: &'static str) {
+        count(&self.dropped_by_reason, reason);
+        self.dropped_records.fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// A rule made records that are to be written.
+    pub(crate) fn written(&self, records: u64) {
+        self.written.fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// A record failed, whatever becomes of it.
+    pub(crate) fn record_failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A failed record went to the topic for dead letters.
+    pub(crate) fn dead_lettered(&self) {
+        self.dead_letters.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn recovered(&self) {
         self.recoveries.fetch_add(1, Ordering::Relaxed);
     }
@@ -184,6 +211,9 @@ impl LaneStatus {
             batches_as_is: self.as_is.load(Ordering::Relaxed),
             batches_rebuilt: self.rebuilt.load(Ordering::Relaxed),
             records_dropped: self.dropped_records.load(Ordering::Relaxed),
+            records_written: self.written.load(Ordering::Relaxed),
+            records_failed: self.failed.load(Ordering::Relaxed),
+            dead_letters: self.dead_letters.load(Ordering::Relaxed),
             recoveries: self.recoveries.load(Ordering::Relaxed),
             reasons: self.by_reason.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             drop_reasons: self
@@ -228,8 +258,14 @@ pub struct PartitionProgress {
     pub batches_as_is: u64,
     /// Batches that were decoded and encoded again.
     pub batches_rebuilt: u64,
-    /// Records that readers of committed data do not see, and control records: not copied.
+    /// Records that readers of committed data do not see, control records, and those that a rule leaves out: not copied.
     pub records_dropped: u64,
+    /// Records that the task's rule made.
+    pub records_written: u64,
+    /// Records that it could not process.
+    pub records_failed: u64,
+    /// Those of them that went to the topic for dead letters.
+    pub dead_letters: u64,
     /// How often the lane asked the target's tail after an interruption.
     pub recoveries: u64,
     /// Batches rebuilt or dropped, by reason.

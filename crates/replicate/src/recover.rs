@@ -32,7 +32,7 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 use crate::journal::{JournalError, LaneProgress, SourceEpochs};
-use crate::lane::{Lane, Recovered};
+use crate::lane::{Duty, Lane, Recovered};
 use crate::tail_fetch::fetch_once;
 
 pub(crate) use adopt::{Adopted, Standing};
@@ -66,6 +66,8 @@ pub(crate) struct Opening {
     runs: Runs,
     acked: LaneProgress,
     is_dirty: bool,
+    /// What is written is not what the source has: it cannot be looked for there.
+    is_made: bool,
     source_topic_id: Option<Uuid>,
     source_epochs: SourceEpochs,
 }
@@ -132,6 +134,7 @@ impl Opening {
             runs: lane.runs().clone(),
             acked: lane.acked(),
             is_dirty: lane.is_dirty,
+            is_made: lane.duty() == Duty::Write,
             source_topic_id: lane.source_topic_id,
             source_epochs: lane.source_epochs().clone(),
         }

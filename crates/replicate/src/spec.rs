@@ -2,6 +2,7 @@
 
 mod acls;
 mod topics;
+mod transform;
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +15,7 @@ use crate::lane::Coalescing;
 pub use crate::pace::RateLimit;
 pub use acls::{AclSync, AclWrite};
 pub use topics::{Rename, TopicLists, TopicPattern, TopicSelection};
+pub use transform::{Partitioning, Transform, TransformSpec};
 
 /// The longest task name, in characters.
 pub const TASK_NAME_CHARS_MAX: usize = 64;
@@ -418,6 +420,8 @@ pub struct TaskSpec {
     pub on_unknown_target: UnknownTarget,
     /// On which threads the workers run.
     pub worker_threads: WorkerThreads,
+    /// What becomes of each record; without it records are copied as they are.
+    pub transform: Option<Transform>,
     /// Bounds and paces.
     pub limits: TaskLimits,
 }
@@ -455,6 +459,7 @@ impl TaskSpec {
             source_policies: SourcePolicies::default(),
             on_unknown_target: UnknownTarget::default(),
             worker_threads: WorkerThreads::default(),
+            transform: None,
             limits: TaskLimits::default(),
         }
     }

@@ -8,9 +8,10 @@ mod balance;
 mod error;
 mod seeds;
 mod threads;
+mod transform;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use kafka_client::{Client, TopicQuery};
@@ -173,6 +174,7 @@ impl Running {
             target_cluster_id: target.cluster_id.clone(),
         };
         let claim = task.journal.claim(identity).await?;
+        transform::check_kind(&task).await?;
         let journaled = task.journal.load_lanes().await?;
         let map_starts = load_map_starts(task.journal.as_ref()).await?;
         let routes = Arc::<Routes>::default();
@@ -213,6 +215,8 @@ impl Running {
             openings: Arc::new(Semaphore::new(OPENINGS_MAX)),
             changed: Notify::new(),
             routes: Arc::clone(&routes),
+            transform: task.spec.transform.clone(),
+            failure: OnceLock::new(),
         });
         Ok(Self {
             task,
@@ -248,10 +252,19 @@ impl Running {
             None => true,
             Some(topics) => {
                 self.note_topics(&topics);
-                tokio::select! {
+                let copied = tokio::select! {
                     biased;
-                    () = shutdown.cancelled() => true,
-                    result = self.copy(topics) => result?,
+                    () = shutdown.cancelled() => Ok(true),
+                    result = self.copy(topics) => result,
+                };
+                match copied {
+                    Ok(is_interrupted) => is_interrupted,
+                    Err(error @ TaskError::Record { .. }) => {
+                        // What was acknowledged meanwhile is not forgotten.
+                        self.end_workers().await?;
+                        return Err(error);
+                    }
+                    Err(error) => return Err(error),
                 }
             }
         };
@@ -274,6 +287,9 @@ impl Running {
         loop {
             let ctx = Arc::clone(&self.ctx);
             let changed = ctx.changed.notified();
+            if let Some(failure) = ctx.failure.get() {
+                return Err(transform::ended_by(failure));
+            }
             if self.is_done() {
                 self.finish_groups().await?;
                 return Ok(false);
@@ -326,6 +342,9 @@ impl Running {
 
     /// Starts group sync beside the workers, if groups travel.
     fn start_groups(&mut self) {
+        if self.task.spec.transform.is_some() {
+            return;
+        }
         let Task { spec, source, target, journal, sink, .. } = &self.task;
         let clients = (source.clone(), target.clone());
         let (routes, board) = (Arc::clone(&self.routes), Arc::clone(&self.board));
@@ -377,9 +396,7 @@ impl Running {
         if seeds.is_empty() {
             return Ok(());
         }
-        if self.workers.is_empty() {
-            self.start_worker()?;
-        }
+        self.start_first_workers(seeds.len())?;
         let count = self.workers.len();
         let mut shares: Vec<(Vec<_>, Vec<_>)> = (0..count).map(|_| Default::default()).collect();
         for (seed, status) in seeds {
@@ -420,12 +437,18 @@ impl Running {
         });
     }
 
-    async fn finish(mut self, is_interrupted: bool) -> Result<TaskReport, TaskError> {
+    /// Lets the workers write their last word.
+    async fn end_workers(&mut self) -> Result<(), TaskError> {
         self.stop_workers.cancel();
         while let Some(ended) = self.running.join_next().await {
             worker_ended(ended)?;
         }
         self.publish();
+        Ok(())
+    }
+
+    async fn finish(mut self, is_interrupted: bool) -> Result<TaskReport, TaskError> {
+        self.end_workers().await?;
         let progress = Arc::clone(&self.task.progress.borrow());
         let report = TaskReport {
             topic_count: self.topic_names.len(),

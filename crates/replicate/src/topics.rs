@@ -527,7 +527,7 @@ impl TopicSync {
 }
 
 /// What a topic's configuration means for records that arrive.
-fn traits(config: &TopicConfig) -> TargetTraits {
+pub(crate) fn traits(config: &TopicConfig) -> TargetTraits {
     let unknown = TargetTraits::default();
     TargetTraits {
         log_append_time: config.is_log_append_time(),

@@ -16,6 +16,7 @@ mod portions;
 mod reading;
 mod refusals;
 mod requests;
+mod transform;
 mod translating;
 mod truth;
 mod writing;
@@ -23,7 +24,7 @@ mod writing;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -41,14 +42,17 @@ use crate::budget::{ByteBudget, Lease};
 use crate::event::{Event, EventSink};
 use crate::groups::Routes;
 use crate::journal::{Journal, JournalError, LaneKey};
-use crate::lane::{Barrier, Lane, LaneSeed, Phase, Translated};
+use crate::lane::{Barrier, Duty, Lane, LaneSeed, Phase, Translated};
 use crate::pace::Pace;
-use crate::progress::LaneState;
+use crate::progress::{LaneState, LaneStatus};
 use crate::recover::{OpenError, Opened, Opening};
-use crate::spec::{RefusedRecordPolicy, SourcePolicies, TaskLimits, TaskName, UnknownTarget};
+use crate::spec::{
+    RefusedRecordPolicy, SourcePolicies, TaskLimits, TaskName, Transform, UnknownTarget,
+};
 use denials::End;
 pub(crate) use moving::Destination;
 use reading::SourceBroker;
+pub(crate) use transform::RecordFailure;
 pub(crate) use truth::Sign;
 use writing::TargetBroker;
 
@@ -87,6 +91,10 @@ pub(crate) struct WorkerContext {
     pub(crate) changed: Notify,
     /// Which worker has which lane.
     pub(crate) routes: Arc<Routes>,
+    /// What becomes of records; without it they are copied.
+    pub(crate) transform: Option<Transform>,
+    /// The record at which the task ends, as its rule says.
+    pub(crate) failure: OnceLock<RecordFailure>,
 }
 
 /// The event sink, printable.
@@ -174,6 +182,10 @@ enum Done {
         barriers: Vec<(LaneId, Barrier)>,
         result: Result<(), JournalError>,
     },
+    OutputTopic {
+        topic: usize,
+        result: Result<transform::Found, ClientError>,
+    },
     SourceMetadata(Result<Arc<ClusterMetadata>, ClientError>),
     TargetMetadata(Result<Arc<ClusterMetadata>, ClientError>),
 }
@@ -201,6 +213,7 @@ pub(crate) struct Worker {
     turning: BTreeSet<LaneId>,
     denials: denials::Denials,
     leaving: moving::Leaving,
+    transforms: Option<Box<transform::Transforms>>,
     is_closing: bool,
     /// The journal failed: nothing more may be sent.
     journal_error: Option<JournalError>,
@@ -210,6 +223,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(ctx: Arc<WorkerContext>) -> Self {
+        let transforms = ctx.transform.clone().map(transform::Transforms::new).map(Box::new);
         Self {
             ctx,
             lanes: Vec::new(),
@@ -228,6 +242,7 @@ impl Worker {
             turning: BTreeSet::new(),
             denials: denials::Denials::default(),
             leaving: moving::Leaving::default(),
+            transforms,
             is_closing: false,
             journal_error: None,
             journal_writes: 0,
@@ -255,6 +270,7 @@ impl Worker {
                     None => break,
                 },
                 _ = flush.tick() => self.flush(),
+                () = std::future::ready(()), if self.has_input() => {}
             }
             if let Some(error) = self.journal_error.take() {
                 return Err(error);
@@ -289,30 +305,46 @@ impl Worker {
         self.turn_lanes();
         self.hand_over();
         self.refresh_metadata();
+        self.pump_transforms();
         self.pump_sources();
         self.pump_targets();
     }
 
     fn add(&mut self, seeds: Vec<LaneSeed>) {
+        self.lanes.reserve(seeds.len());
+        for mut seed in seeds {
+            let (writers, traits) = (std::mem::take(&mut seed.writers), seed.traits);
+            self.add_lane(seed);
+            for record in writers {
+                let status = LaneStatus::new(record.lane.clone());
+                self.add_lane(LaneSeed { traits, ..LaneSeed::of_writer(record, status) });
+            }
+        }
+        self.source_metadata.want();
+        self.target_metadata.want();
+    }
+
+    fn add_lane(&mut self, seed: LaneSeed) {
+        let mut lane = self.make_lane(seed);
+        if lane.is_dirty {
+            // The process before this one may have died a moment ago.
+            lane.expect_strays(Instant::now() + self.ctx.limits.request_lifetime);
+        }
+        let id = self.place(lane);
+        self.add_to_transforms(id);
+        self.open_if_needed(id);
+        self.note_state(id);
+    }
+
+    fn make_lane(&self, seed: LaneSeed) -> Lane {
         let limits = RecordLimits {
             decompressed_bytes_max: self.ctx.limits.decompressed_bytes_max,
             ..RecordLimits::default()
         };
         let coalescing = self.ctx.limits.coalescing();
-        self.lanes.reserve(seeds.len());
-        for seed in seeds {
-            let mut lane = Lane::new(seed, limits, coalescing, self.ctx.limits.map_segments_max);
-            lane.set_producer_memory(self.ctx.limits.producer_memory);
-            if lane.is_dirty {
-                // The process before this one may have died a moment ago.
-                lane.expect_strays(Instant::now() + self.ctx.limits.request_lifetime);
-            }
-            let id = self.place(lane);
-            self.open_if_needed(id);
-            self.note_state(id);
-        }
-        self.source_metadata.want();
-        self.target_metadata.want();
+        let mut lane = Lane::new(seed, limits, coalescing, self.ctx.limits.map_segments_max);
+        lane.set_producer_memory(self.ctx.limits.producer_memory);
+        lane
     }
 
     fn handle(&mut self, done: Done) {
@@ -335,6 +367,7 @@ impl Worker {
                 self.compared(lane, (latest, end, sign), result);
             }
             Done::Journaled { barriers, result } => self.journaled(barriers, result),
+            Done::OutputTopic { topic, result } => self.output_topic(topic, result),
             Done::SourceMetadata(result) => self.source_metadata(result),
             Done::TargetMetadata(result) => self.target_metadata(result),
         }
@@ -433,6 +466,9 @@ impl Worker {
         }
         let offset = lane.front_source_offset();
         lane.stop();
+        if lane.duty() == Duty::Write {
+            return self.stop_reader_of(id, &cause, cure);
+        }
         lane.status.set_error(Some(cause.clone()));
         let event = Event::LaneStopped {
             task: self.ctx.task.clone(),

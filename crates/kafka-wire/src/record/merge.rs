@@ -4,15 +4,11 @@
 //! headers) is copied in one piece. The records' offsets become dense, in the order of the batches.
 
 use super::{
-    BatchError, BatchHeader, BatchV2, CRC_START, EncodeFault, HEADER_BYTES, RecordFault,
-    RecordLimits,
-    header::LOG_OVERHEAD,
+    BatchError, BatchHeader, BatchV2, HEADER_BYTES, RecordFault, RecordLimits,
+    build::seal,
     varint::{Cursor, put_varint, put_varlong, varint_bytes, varlong_bytes},
 };
-use crate::{
-    compression::{self, Compression},
-    crc,
-};
+use crate::compression::{self, Compression};
 
 /// Takes batches of one codec, makes one of them.
 #[derive(Debug)]
@@ -166,37 +162,8 @@ impl BatchMerger {
     ///
     /// # Errors
     /// [`BatchError::Encode`] when there is nothing in it, the codec failed, or it became too long.
-    pub fn finish(mut self) -> Result<BatchV2, BatchError> {
-        if self.count == 0 {
-            return Err(BatchError::Encode(EncodeFault::Empty));
-        }
-        if self.compression != Compression::None {
-            let packed = compression::compress(self.compression, &self.out[HEADER_BYTES..])
-                .map_err(|_| BatchError::Encode(EncodeFault::Codecs(self.compression)))?;
-            self.out.truncate(HEADER_BYTES);
-            self.out.extend_from_slice(&packed);
-        }
-        let mut out = self.out;
-        let too_long = BatchError::Encode(EncodeFault::TooLong(out.len()));
-        let mut header = BatchHeader {
-            base_offset: 0,
-            batch_length: i32::try_from(out.len() - LOG_OVERHEAD).map_err(|_| too_long)?,
-            partition_leader_epoch: -1,
-            magic: 2,
-            crc: 0,
-            attributes: super::Attributes::default().with_compression(self.compression),
-            last_offset_delta: self.count - 1,
-            base_timestamp: self.base_timestamp,
-            max_timestamp: self.max_timestamp,
-            producer_id: -1,
-            producer_epoch: -1,
-            base_sequence: -1,
-            record_count: self.count,
-        };
-        out[..HEADER_BYTES].copy_from_slice(&header.encode());
-        header.crc = crc::crc32c(&out[CRC_START..]);
-        out[17..CRC_START].copy_from_slice(&header.crc.to_be_bytes());
-        Ok(BatchV2 { header, bytes: out.into() })
+    pub fn finish(self) -> Result<BatchV2, BatchError> {
+        seal(self.out, self.compression, (self.base_timestamp, self.max_timestamp), self.count)
     }
 }
 

@@ -10,6 +10,7 @@
 //! KIP-98 (format v2), KIP-31 and KIP-32 (v1), KIP-534 (delete horizon); package `org.apache.kafka.common.record`.
 
 mod batch;
+mod build;
 mod control;
 mod encode;
 mod error;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 
 pub use self::{
     batch::{Batch, BatchV2, Split, split},
+    build::{BatchBuilder, RecordParts},
     control::{ControlKind, ControlRecord, encode_control_batch},
     encode::{BatchOptions, encode_batch},
     error::{BatchError, EncodeFault, RecordFault, WrapperFault},

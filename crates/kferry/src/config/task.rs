@@ -111,6 +111,7 @@ fn spec(settings: &TaskSettings) -> TaskSpec {
         prefix: settings.rename_prefix.clone(),
         suffix: settings.rename_suffix.clone(),
         replace: settings.rename_match.clone().zip(settings.rename_to.clone()),
+        ..Rename::default()
     };
     spec.start = match settings.start {
         StartArg::Earliest => StartPosition::Earliest,

@@ -206,7 +206,7 @@ impl Scope<'_> {
         if visible.any(|name| !self.travelling.contains_key(name)) {
             return Err(LeaveReason::Partly);
         }
-        let Rename { prefix: before, suffix, replace } = self.rename;
+        let Rename { prefix: before, suffix, replace, names: _ } = self.rename;
         let name = format!("{before}{prefix}");
         let mut named = self.travelling_from(prefix);
         let is_pure = suffix.is_empty()

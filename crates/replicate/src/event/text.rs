@@ -275,6 +275,29 @@ impl Event {
                     "{topic}-{partition}: protection against doubled records is now {guarantee}: {cause}"
                 )
             }
+            Self::RecordFailed {
+                topic,
+                partition,
+                offset,
+                step,
+                cause,
+                code,
+                count,
+                action,
+                ..
+            } => {
+                write!(
+                    f,
+                    "{topic}-{partition} offset {offset}: {step}: {cause} ({code}): {action}"
+                )?;
+                if *count > 1 { write!(f, "; {count} like it since the last word") } else { Ok(()) }
+            }
+            Self::OutputTopicUnavailable { target_topic, cause, .. } => {
+                write!(
+                    f,
+                    "the target topic {target_topic} cannot be written: {cause}; tried again until it can"
+                )
+            }
             _ => self.fmt_acls(f),
         }
     }
@@ -290,6 +313,10 @@ impl Event {
             }
             Self::LaneDenied { cure, .. } => cure.as_str(),
             Self::RecordsSkipped { cure, .. } => cure,
+            Self::RecordFailed { cure, .. } => cure.as_str(),
+            Self::OutputTopicUnavailable { .. } => {
+                "create the topic, or grant DESCRIBE and WRITE on it and CREATE if the task is to make it"
+            }
             Self::LaneRetrying { .. } => {
                 "nothing if it ends by itself within minutes; else see to what the cause names: it is tried again until then"
             }

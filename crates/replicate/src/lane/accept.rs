@@ -11,7 +11,7 @@ use forward::{
 use kafka_wire::record::{Batch, BatchError, BatchHeader, BatchV2, split};
 use thiserror::Error;
 
-use super::{Lane, Outgoing, Phase};
+use super::{Duty, Lane, Outgoing, Phase};
 use crate::budget::Lease;
 
 /// What a fetch brought to one lane.
@@ -74,7 +74,8 @@ impl Lane {
         }
         self.advance_position();
         // The journal must not be behind the target in either, whenever the process dies.
-        if self.runs.count() != run_count || is_new_epoch {
+        let is_news = self.runs.count() != run_count || is_new_epoch;
+        if is_news && self.duty != Duty::Read {
             self.raise_barrier(first);
         }
         Ok(accepted)
@@ -108,6 +109,10 @@ impl Lane {
             .map_err(|error| AcceptFault::Corrupt { offset, error })?;
         match (decision, batch) {
             (Decision::Drop(reason), batch) => self.drop_batch(&batch, reason),
+            (_, batch) if self.duty == Duty::Read => {
+                self.push_input(batch, lease)?;
+                accepted.batches += 1;
+            }
             (Decision::AsIs, Batch::V2(_)) if strikes(Bug::SkipBatch) => {}
             (Decision::AsIs, Batch::V2(batch)) => {
                 let count = i64::from(batch.header.record_count);
@@ -179,14 +184,18 @@ impl Lane {
     }
 
     /// Gives `ordinal` to the record at `source`.
-    fn number(&mut self, ordinal: Ordinal, source: SourceOffset) -> Result<(), AcceptFault> {
+    pub(super) fn number(
+        &mut self,
+        ordinal: Ordinal,
+        source: SourceOffset,
+    ) -> Result<(), AcceptFault> {
         self.runs
             .push(ordinal, source)
             .map(drop)
             .map_err(|error| AcceptFault::Order { offset: source, error })
     }
 
-    fn push(
+    pub(super) fn push(
         &mut self,
         batch: BatchV2,
         source_start: SourceOffset,

@@ -40,6 +40,7 @@ impl Lane {
             source_epoch: -1,
             source_epochs: crate::journal::SourceEpochs::default(),
             map_start: None,
+            outputs: crate::journal::Outputs::default(),
         };
         let seed = super::LaneSeed {
             record,
@@ -47,6 +48,8 @@ impl Lane {
             traits: self.traits,
             end: None,
             must_check: false,
+            duty: self.duty,
+            writers: Vec::new(),
             status: LaneStatus::new(Arc::clone(&self.key)),
         };
         let mut gone = Self::new(seed, self.limits, self.coalescing, 1);

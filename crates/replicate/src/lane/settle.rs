@@ -96,6 +96,7 @@ impl Lane {
         };
         let known = if has(Bug::PruneTooEarly) { self.next_ordinal } else { outgoing.end() };
         self.runs.prune(known.plus(-1));
+        self.prune_cuts();
         self.map.advance(outgoing.source_next, target_next);
         self.advance_position();
         self.status.set_position(self.acked.source_next.0);
@@ -165,6 +166,7 @@ impl Lane {
         }
         self.acked.ordinal = next;
         self.acked.target_next = tail.target_next;
+        self.prune_cuts();
         self.map.advance(self.acked.source_next, tail.target_next);
         self.epochs = vec![EpochBase {
             producer_id: recovered.producer_id,
@@ -241,6 +243,7 @@ impl Lane {
         }
         self.source_epochs.truncate(self.position);
         self.runs.truncate(next);
+        self.truncate_cuts(next);
         self.next_ordinal = next;
         Ok(())
     }
@@ -268,6 +271,7 @@ impl Lane {
             self.ready.clear();
             self.buffered_bytes = 0;
             self.runs.truncate(self.acked.ordinal);
+            self.truncate_cuts(self.acked.ordinal);
         }
         is_settled
     }

@@ -171,6 +171,7 @@ impl World {
             source_epoch: -1,
             source_epochs: SourceEpochs::default(),
             map_start: None,
+            outputs: Outputs::default(),
         };
         let lane = Self::lane(&journal);
         Self {
@@ -187,6 +188,8 @@ impl World {
     fn lane(journal: &LaneRecord) -> Lane {
         let seed = LaneSeed {
             must_check: false,
+            duty: Duty::Copy,
+            writers: Vec::new(),
             record: journal.clone(),
             map_end: None,
             traits: TargetTraits::default(),

@@ -5,7 +5,7 @@ use forward::{Ordinal, Runs, SourceOffset};
 use kafka_wire::Uuid;
 use kafka_wire::record::{Batch, split};
 
-use super::{Lane, Phase};
+use super::{Duty, Lane, Phase};
 use crate::worker::Sign;
 
 /// What a lane does once all that it read is settled.
@@ -74,7 +74,9 @@ impl Lane {
 
     /// What was copied is to be compared with the source before more is read, if its brokers do not tell of changes.
     pub(crate) fn want_comparison(&mut self) {
-        self.must_compare = self.acked.ordinal > Ordinal(0) || self.has_unsent_or_sent();
+        let has_copied = self.acked.ordinal > Ordinal(0) || self.has_unsent_or_sent();
+        // There is no copy to compare the source with where a rule makes something else of it.
+        self.must_compare = self.duty == Duty::Copy && has_copied;
     }
 
     /// Whether it is; `tells`: the source's broker tells of changes by itself.
@@ -117,6 +119,7 @@ impl Lane {
         self.source_epochs.truncate(map_from);
         self.acked.source_next = at;
         self.runs = Runs::default();
+        self.outputs.era += u32::from(self.duty == Duty::Read);
         self.map.cut(map_from);
         self.map.advance(at, self.acked.target_next);
         self.map_start = self.map_start.filter(|start| *start < map_from);

@@ -38,6 +38,7 @@ async fn add(journal: &MemoryJournal, lane: LaneKey, map: &[(i64, i64, i64)], st
         source_epoch: -1,
         source_epochs: crate::journal::SourceEpochs::default(),
         map_start: start.map(SourceOffset),
+        outputs: crate::journal::Outputs::default(),
     };
     let writes =
         vec![JournalWrite::Lane(Box::new(record)), JournalWrite::Segments { lane, segments }];

@@ -89,6 +89,9 @@ impl Opening {
             };
         }
         let Some(cause) = self.doubt(target, tail).await? else { return Ok(Standing::Journaled) };
+        if self.is_made {
+            return Ok(Standing::Unknown { cause: cause.text, content: None });
+        }
         let own: Vec<i64> = self.own(identity);
         let producers = self.producers(target, end, &own).await?;
         let found = self.compare(&producers, &own).await?;
@@ -118,11 +121,15 @@ impl Opening {
         let own: &[i64] = if was_used { &[first.producer_id] } else { &[] };
         let producers = self.producers(target, end, own).await?;
         if own.iter().any(|id| producers.windows.contains_key(id)) {
+            let cause = "the target holds records of this lane, the state does not know them";
+            if self.is_made {
+                return Ok(Standing::Unknown { cause: cause.to_owned(), content: None });
+            }
             let found = self.compare(&producers, own).await?;
-            return Ok(settle_own(
-                "the target holds records of this lane, the state does not know them",
-                found,
-            ));
+            return Ok(settle_own(cause, found));
+        }
+        if self.is_made {
+            return Ok(Standing::Journaled);
         }
         let others: Vec<i64> = producers.windows.keys().copied().collect();
         let found = self.compare(&producers, &others).await?;
@@ -144,7 +151,7 @@ impl Opening {
                 "the state does not know which source offset record {last} had"
             )));
         }
-        let Some(segment) = tail.segments.last() else { return Ok(None) };
+        let Some(segment) = tail.segments.last().filter(|_| !self.is_made) else { return Ok(None) };
         let (source, at) = (segment.source_end().0 - 1, segment.target_end().0 - 1);
         let copied = self.record(target, &self.target, at, Isolation::ReadUncommitted).await?;
         let original = self

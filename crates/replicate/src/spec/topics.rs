@@ -1,6 +1,7 @@
 //! Which topics a task is about, and what they are called on the target.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use regex::Regex;
@@ -129,6 +130,9 @@ pub struct Rename {
     pub suffix: String,
     /// A name that this matches becomes the text, in which `$1` and `${name}` stand for groups of the expression.
     pub replace: Option<(TopicPattern, String)>,
+    /// Names of single topics, which nothing else changes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, String>,
 }
 
 impl Rename {
@@ -141,6 +145,9 @@ impl Rename {
     /// The name on the target, however long.
     #[must_use]
     pub fn apply<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        if let Some(name) = self.names.get(name) {
+            return Cow::Owned(name.clone());
+        }
         let replaced = match &self.replace {
             Some((pattern, text)) => pattern.regex.replace(name, text.as_str()),
             None => Cow::Borrowed(name),
@@ -165,7 +172,8 @@ impl Rename {
     pub fn validate(&self) -> Result<(), SpecError> {
         let text = self.replace.as_ref().map(|(pattern, text)| without_groups(pattern, text));
         let replacement = text.transpose()?.unwrap_or_default();
-        for text in [&self.prefix, &self.suffix, &replacement] {
+        let names = self.names.values();
+        for text in names.chain([&self.prefix, &self.suffix, &replacement]) {
             let is_allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
             if let Some(found) = text.chars().find(|c| !is_allowed(c)) {
                 return Err(SpecError::RenameCharacter { text: text.clone(), found });
@@ -267,6 +275,7 @@ mod tests {
             prefix: prefix.to_owned(),
             suffix: suffix.to_owned(),
             replace: replace.map(|(pattern, text)| (pattern.parse().unwrap(), text.to_owned())),
+            names: BTreeMap::new(),
         }
     }
 
@@ -285,6 +294,15 @@ mod tests {
         check(rename("x.", "", Some(("a", "b"))), "a", "x.b");
         // The whole name, or nothing.
         check(rename("", "", Some(("a", "b"))), "aa", "aa");
+    }
+
+    #[test]
+    fn single_topics_have_names_of_their_own() {
+        let names = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        let rename = Rename { names, ..rename("x.", "", None) };
+        assert_eq!(rename.apply("a"), "b");
+        assert_eq!(rename.apply("c"), "x.c");
+        assert!(!rename.is_none());
     }
 
     #[test]

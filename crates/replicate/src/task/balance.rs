@@ -109,7 +109,7 @@ fn is_flooded(shares: &[f64], lanes: &[(usize, u64)]) -> bool {
 impl Running {
     /// Looks at the load of the workers and moves lanes where that helps.
     pub(super) fn balance(&mut self) -> Result<(), super::TaskError> {
-        if self.workers.is_empty() {
+        if self.workers.is_empty() || self.task.spec.transform.is_some() {
             return Ok(());
         }
         match self.task.spec.worker_threads {

@@ -50,6 +50,26 @@ pub enum TaskError {
     /// The state cannot be read or written: without it nothing may be sent.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// A record failed, and the rule says that the task ends there.
+    #[error("record {topic}-{partition} at offset {offset}: {cause}")]
+    Record {
+        /// Topic on the source.
+        topic: String,
+        /// Its partition.
+        partition: i32,
+        /// The record's offset.
+        offset: i64,
+        /// Where in the rule, why, and what to do about it.
+        cause: String,
+    },
+    /// The state is that of a task of the other kind.
+    #[error("the state belongs to a task that {had}, this one {has}")]
+    OtherKind {
+        /// What the former task does.
+        had: &'static str,
+        /// What this one does.
+        has: &'static str,
+    },
     /// A worker ended by itself: a fault of this program.
     #[error("a worker ended unexpectedly: {cause}")]
     Worker {
@@ -75,6 +95,11 @@ impl TaskError {
                     .to_owned(),
             ),
             Self::Spec(_) => None,
+            Self::Record { .. } => Some(
+                "all before it is on the target; mend the rule, or choose another failure policy, and run again: the task begins at this record"
+                    .to_owned(),
+            ),
+            Self::OtherKind { .. } => Some("give the task another name, or another state directory".to_owned()),
             Self::Worker { .. } => Some(
                 "run again: the copy goes on where it was; please report this with the log"
                     .to_owned(),

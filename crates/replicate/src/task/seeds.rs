@@ -8,12 +8,13 @@ use forward::{Ordinal, SourceOffset, TargetOffset};
 use kafka_client::{Isolation, OffsetSpec, TopicPartition};
 use kafka_wire::ErrorCode;
 
+use super::transform::NO_PARTITION;
 use super::{Role, Running, TaskError};
 use crate::event::Event;
 use crate::journal::{
     Journal, JournalError, JournalWrite, LaneKey, LaneProgress, LaneRecord, SourceEpochs,
 };
-use crate::lane::LaneSeed;
+use crate::lane::{Duty, LaneSeed};
 use crate::progress::{LaneState, LaneStatus};
 use crate::spec::StartPosition;
 use crate::topics::SyncedTopic;
@@ -147,8 +148,22 @@ impl Running {
             let must_check =
                 is_other || end.is_some_and(|end| has_read || end < record.acked.source_next);
             let traits = candidate.topic.target_traits;
+            let duty = self.duty();
+            let writers = match duty {
+                Duty::Copy | Duty::Write => Vec::new(),
+                Duty::Read => self.take_writers(&candidate.key),
+            };
             seeds.push((
-                LaneSeed { record, map_end, traits, end, must_check, status: Arc::clone(&status) },
+                LaneSeed {
+                    record,
+                    map_end,
+                    traits,
+                    end,
+                    must_check,
+                    duty,
+                    writers,
+                    status: Arc::clone(&status),
+                },
                 status,
             ));
         }
@@ -174,6 +189,7 @@ impl Running {
         let new: Vec<_> = candidates
             .iter()
             .filter(|candidate| !self.journaled.contains_key(&candidate.key))
+            .filter(|candidate| candidate.key.target_partition != NO_PARTITION)
             .map(Candidate::target)
             .collect();
         if new.is_empty() {
@@ -240,7 +256,9 @@ impl Running {
             let topic = Arc::new(topic);
             for partition in &topic.source.partitions {
                 let source_partition = partition.partition;
-                let target_partition = if self.task.spec.same_partition {
+                let target_partition = if self.duty() == Duty::Read {
+                    NO_PARTITION
+                } else if self.task.spec.same_partition {
                     source_partition
                 } else {
                     // A partition stays where its copy began, also when the target topic has grown since.
@@ -343,6 +361,7 @@ impl Running {
             source_epoch: -1,
             source_epochs: SourceEpochs::default(),
             map_start: None,
+            outputs: crate::journal::Outputs::default(),
         }
     }
 

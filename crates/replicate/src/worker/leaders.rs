@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::{Done, LaneId, Sign, Worker, backoff};
 use crate::event::Event;
-use crate::lane::{Lane, Phase};
+use crate::lane::{Duty, Lane, Phase};
 
 /// How often in a row a topic must be missing before it counts as deleted, which takes some seconds: a broker that has just
 /// started, or a controller that has just been elected, may not know it yet.
@@ -44,7 +44,7 @@ impl Worker {
     /// Asks for the leaders of all lanes where that was wanted.
     pub(super) fn refresh_metadata(&mut self) {
         if self.source_metadata.take() {
-            let topics = self.topics(|lane| &lane.key.source_topic);
+            let topics = self.topics(Duty::Write, |lane| &lane.key.source_topic);
             let client = self.ctx.source.clone();
             let failures = self.source_metadata.failures;
             self.start(async move {
@@ -53,7 +53,7 @@ impl Worker {
             });
         }
         if self.target_metadata.take() {
-            let topics = self.topics(|lane| &lane.key.target_topic);
+            let topics = self.topics(Duty::Read, |lane| &lane.key.target_topic);
             let client = self.ctx.target.clone();
             let failures = self.target_metadata.failures;
             self.start(async move {
@@ -63,8 +63,10 @@ impl Worker {
         }
     }
 
-    fn topics(&self, name: impl Fn(&Lane) -> &String) -> TopicQuery {
-        let lanes = self.lanes.iter().filter(|lane| lane.phase != Phase::Stopped);
+    /// The topics of lanes that are at work, but of those of one kind.
+    fn topics(&self, but: Duty, name: impl Fn(&Lane) -> &String) -> TopicQuery {
+        let is_wanted = |lane: &&Lane| lane.phase != Phase::Stopped && lane.duty() != but;
+        let lanes = self.lanes.iter().filter(is_wanted);
         let names: BTreeSet<&String> = lanes.map(name).collect();
         TopicQuery::Named(names.into_iter().cloned().collect())
     }
@@ -78,7 +80,7 @@ impl Worker {
         let mut has_unknown = false;
         for id in 0..self.lanes.len() {
             let lane = &self.lanes[id];
-            if lane.phase == Phase::Stopped {
+            if lane.phase == Phase::Stopped || lane.duty() == Duty::Write {
                 continue;
             }
             let topic = metadata.topics.get(&lane.key.source_topic).map(AsRef::as_ref);
@@ -151,7 +153,7 @@ impl Worker {
         let mut has_unknown = false;
         for id in 0..self.lanes.len() {
             let lane = &mut self.lanes[id];
-            if lane.phase == Phase::Stopped {
+            if lane.phase == Phase::Stopped || lane.duty() == Duty::Read {
                 continue;
             }
             let Some(topic) = metadata.topics.get(&lane.key.target_topic) else {

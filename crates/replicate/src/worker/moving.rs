@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::denials::End;
 use super::{Command, LaneId, Worker};
 use crate::journal::LaneKey;
-use crate::lane::Lane;
+use crate::lane::{Duty, Lane};
 
 /// The worker that lanes are to go to.
 #[derive(Clone, Debug)]
@@ -94,8 +94,10 @@ impl Worker {
         let slots = self.target_slots.entry(lane.target_name.clone()).or_default();
         lane.target_slot = *slots.entry(lane.key.target_partition).or_insert(slot);
         self.packed.make_slot(lane.target_slot);
-        let lanes = self.by_source.entry(Arc::clone(&lane.source_name)).or_default();
-        lanes.insert(lane.key.source_partition, id);
+        if lane.duty() != Duty::Write {
+            let lanes = self.by_source.entry(Arc::clone(&lane.source_name)).or_default();
+            lanes.insert(lane.key.source_partition, id);
+        }
         self.lanes.push(lane);
         id
     }

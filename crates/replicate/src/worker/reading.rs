@@ -352,6 +352,9 @@ impl Worker {
         for id in touched {
             self.open_if_needed(id);
             self.enqueue(id);
+            if self.lanes[id].has_input() {
+                self.wake_reader(id);
+            }
             self.note_state(id);
         }
     }

@@ -273,6 +273,7 @@ impl Worker {
                     };
                     self.emit(event);
                 }
+                self.output_moved(id);
             }
             Err(fault) => {
                 lane.status.set_error(Some(fault.to_string()));
@@ -424,7 +425,7 @@ impl Worker {
                         task,
                         topic,
                         partition,
-                        offset: after.source_next.0,
+                        offset: lane.told_offset(after.source_next).0,
                         target_offset: after.target_next.0,
                         fenced: matches!(fence, Fence::Marker(_)),
                         found_count: after.ordinal.since(before.ordinal),
@@ -434,6 +435,7 @@ impl Worker {
                     self.source_metadata.want();
                 }
                 self.await_strays(id);
+                self.output_moved(id);
                 self.journal_new_runs(&[id]);
                 self.note_state(id);
             }

@@ -43,6 +43,7 @@ fn lane(partition: i32, ordinal: i64) -> JournalWrite {
         source_epoch: -1,
         source_epochs: SourceEpochs::default(),
         map_start: None,
+        outputs: replicate::journal::Outputs::default(),
     }))
 }
 

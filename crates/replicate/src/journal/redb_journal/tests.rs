@@ -42,6 +42,7 @@ fn lane(partition: i32, ordinal: i64) -> LaneRecord {
         source_epoch: -1,
         source_epochs: SourceEpochs::default(),
         map_start: None,
+        outputs: crate::journal::Outputs::default(),
     }
 }
 

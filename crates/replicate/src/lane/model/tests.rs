@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use super::{Mirror, Piece, Saved, Slot, State};
 use crate::budget::{ByteBudget, Lease};
 use crate::journal::{LaneKey, LaneProgress, LaneRecord, SourceEpochs};
-use crate::lane::{Coalescing, Lane, LaneSeed, Phase, Recovered};
+use crate::lane::{Coalescing, Duty, Lane, LaneSeed, Phase, Recovered};
 use crate::progress::LaneStatus;
 
 /// Some batches are too large to be merged, and merged ones are soon full.
@@ -180,6 +180,8 @@ fn lane(record: &LaneRecord, map_end: Option<Segment>) -> Lane {
         traits,
         end: None,
         must_check: false,
+        duty: Duty::Copy,
+        writers: Vec::new(),
         status: LaneStatus::new(key()),
     };
     Lane::new(seed, RecordLimits::default(), COALESCING, 4)
@@ -207,6 +209,7 @@ impl Pair {
             source_epoch: -1,
             source_epochs: SourceEpochs::default(),
             map_start: None,
+            outputs: crate::journal::Outputs::default(),
         };
         let saved = Saved { done: start, ..Saved::default() };
         Self {
