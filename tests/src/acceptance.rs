@@ -1,5 +1,6 @@
 //! The `kferry` binary against real brokers, judged by Kafka's own Java client.
 
+mod acls;
 mod crash;
 mod groups;
 mod lost;

@@ -4,6 +4,7 @@
 //! read from what brokers say (KIP-430), or probed with requests that are validated and not carried out, or that
 //! name things which do not exist: brokers check rights before existence (broker-probes P13).
 
+mod acls;
 mod brokers;
 mod entrance;
 mod groups;
@@ -42,6 +43,8 @@ pub struct Options {
     pub every_broker: bool,
     /// Whether permissions on consumer groups are looked at as well.
     pub groups: bool,
+    /// Whether permissions on ACLs are looked at as well.
+    pub acls: bool,
     /// Topics whose permissions matter; without it all that are not internal.
     pub topics: Option<TopicFilter>,
 }
@@ -60,7 +63,14 @@ impl Options {
     /// Everything: for a user who asks.
     #[must_use]
     pub fn full(role: Role) -> Self {
-        Self { role, permissions: true, every_broker: true, groups: false, topics: None }
+        Self {
+            role,
+            permissions: true,
+            every_broker: true,
+            groups: false,
+            acls: false,
+            topics: None,
+        }
     }
 
     /// Up to the brokers, and without those that are down: for the start of a replication.
@@ -73,6 +83,13 @@ impl Options {
     #[must_use]
     pub fn with_groups(mut self) -> Self {
         self.groups = true;
+        self
+    }
+
+    /// ACLs are to be carried over as well.
+    #[must_use]
+    pub fn with_acls(mut self) -> Self {
+        self.acls = true;
         self
     }
 
@@ -122,6 +139,9 @@ pub async fn run_with(
             permissions::check(&client, &cluster, options, &mut steps).await;
             if options.groups {
                 groups::check(&client, options.role, &mut steps).await;
+            }
+            if options.acls {
+                acls::check(&client, options.role, &mut steps).await;
             }
         }
         client.close().await;

@@ -193,3 +193,32 @@ async fn missing_rights_on_groups_are_named() {
         assert!(subjects.contains(&subject), "{role} without {operation:?}: {report:#?}");
     }
 }
+
+/// Each right on ACLs that the role needs, and what is missing where there are none.
+#[tokio::test(start_paused = true)]
+async fn rights_on_acls() {
+    let failing = async |authorizer: bool, release: Release, role: Role, denied: &[Operation]| {
+        let cluster = Cluster::new(ClusterConfig { authorizer, ..ClusterConfig::release(release) });
+        for operation in denied {
+            cluster.deny("*", *operation, Resource::Cluster);
+        }
+        let config = ConnectionConfig::new(cluster.bootstrap());
+        let options = Options::full(role).with_acls();
+        let report = run_with(&config, cluster.connector(), &options, &mut |_| {}).await;
+        let cures = report.failures().all(|step| {
+            matches!(&step.outcome, Outcome::Failed { cure: Some(cure), .. } if cure.contains("ACLs") || cure.contains("--cluster"))
+        });
+        assert!(cures, "{report:#?}");
+        let acls = report.failures().filter(|step| step.subject.ends_with("(ACLs)"));
+        acls.map(|step| step.subject.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let none: [String; 0] = [];
+    let (describe, alter) = (Operation::Describe, Operation::Alter);
+    assert_eq!(failing(true, Release::V4_2, Role::Source, &[alter]).await, none);
+    assert_eq!(failing(true, Release::V4_2, Role::Target, &[]).await, none);
+    assert_eq!(failing(true, Release::V4_2, Role::Source, &[describe]).await, ["DESCRIBE"]);
+    assert_eq!(failing(true, Release::V2_8, Role::Target, &[alter]).await, ["ALTER"]);
+    assert_eq!(failing(false, Release::V4_2, Role::Source, &[]).await, ["DESCRIBE"]);
+    assert_eq!(failing(false, Release::V2_8, Role::Target, &[]).await, ["DESCRIBE", "ALTER"]);
+    assert_eq!(failing(true, Release::V1_1, Role::Source, &[]).await, ["DESCRIBE"]);
+}

@@ -1,7 +1,7 @@
 //! `kferry check`.
 
 use clap::{Args, ValueEnum};
-use replicate::spec::TopicPattern;
+use replicate::spec::{AclSync, TopicPattern};
 
 use super::{Format, SyncArg};
 
@@ -10,6 +10,7 @@ Examples:
   kferry check broker1:9092
   kferry check target.yaml --as target
   kferry check source.yaml --as source --output json
+  kferry check target.yaml --as target --acl-sync topics
 
 Each step prints its result: resolve, reach, tls, sasl, api versions, metadata, every broker, every permission.
 The first failure names the step, the broker, the cause and the cure. Nothing is changed on the cluster: permissions
@@ -38,6 +39,9 @@ pub(crate) struct CheckArgs {
     /// What is to be carried over: with metadata_data_offsets, permissions on consumer groups are looked at as well
     #[arg(long, value_name = "WHAT", default_value = "metadata_data")]
     pub(crate) sync: SyncArg,
+    /// Which ACLs are to be carried over: with topics or all, the permissions on ACLs are looked at as well
+    #[arg(long, value_name = "none|topics|all", default_value = "none")]
+    pub(crate) acl_sync: AclSync,
     /// Only the permissions on topics whose whole name matches this regular expression matter
     #[arg(long, value_name = "REGEX")]
     pub(crate) topics: Option<TopicPattern>,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use kafka_client::BrokerAddress;
+use kafka_client::{Acl, AclOperation, AclPattern, AclPermission, AclResource, BrokerAddress};
 use kafka_sim::Operation;
 
 /// `kferry sandbox`.
@@ -27,6 +27,9 @@ pub(crate) struct SandboxArgs {
     /// Deny everybody an operation on a topic (`*`: every topic), such as read:orders, repeatable
     #[arg(long = "deny", value_name = "OPERATION:TOPIC", value_parser = denial)]
     pub(crate) denials: Vec<(Operation, String)>,
+    /// Keep ACLs, and have this one: PERMISSION:OPERATION:TOPIC:USER such as allow:read:orders:alice, repeatable
+    #[arg(long = "acl", value_name = "ACL", value_parser = acl)]
+    pub(crate) acls: Vec<Acl>,
     /// Kill this broker once all listen
     #[arg(long)]
     pub(crate) kill: Option<i32>,
@@ -93,6 +96,30 @@ fn denial(text: &str) -> Result<(Operation, String), String> {
         _ => return Err(format!("unknown operation {operation}")),
     };
     Ok((operation, topic.to_owned()))
+}
+
+fn acl(text: &str) -> Result<Acl, String> {
+    let wrong = || "expected PERMISSION:OPERATION:TOPIC:USER".to_owned();
+    let parts: Vec<&str> = text.split(':').collect();
+    let [permission, operation, topic, user] = parts.as_slice() else { return Err(wrong()) };
+    let is_called = |name: String, given: &str| name.eq_ignore_ascii_case(given);
+    let permission = [AclPermission::Allow, AclPermission::Deny]
+        .into_iter()
+        .find(|known| is_called(known.to_string(), permission))
+        .ok_or_else(wrong)?;
+    let operation = (2..=15)
+        .map(AclOperation::from_code)
+        .find(|known| is_called(known.to_string(), operation))
+        .ok_or_else(wrong)?;
+    Ok(Acl {
+        resource: AclResource::Topic,
+        name: (*topic).to_owned(),
+        pattern: AclPattern::Literal,
+        principal: format!("User:{user}"),
+        host: "*".to_owned(),
+        operation,
+        permission,
+    })
 }
 
 #[cfg(test)]

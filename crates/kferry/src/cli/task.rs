@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 use replicate::spec::{
-    ConfigSync, LossPolicy, RefusedRecordPolicy, SyncMode, TaskName, TopicPattern,
+    AclSync, AclWrite, ConfigSync, LossPolicy, RefusedRecordPolicy, SyncMode, TaskName,
+    TopicPattern,
 };
 
 use super::values::{duration, request_lifetime, size, start};
@@ -112,6 +113,12 @@ pub(crate) struct TaskSettings {
     /// all that a new topic would get follow
     #[arg(long, value_name = "once|follow", default_value = "once")]
     pub(crate) config_sync: ConfigSync,
+    /// Which ACLs follow the source: those of the topics that are copied, or also those of consumer groups and transactional ids
+    #[arg(long, value_name = "none|topics|all", default_value = "none")]
+    pub(crate) acl_sync: AclSync,
+    /// The right to write to topics: withhold, nobody gets it on the target; copy, it follows the source like every other right
+    #[arg(long, value_name = "withhold|copy", default_value = "withhold")]
+    pub(crate) acl_write: AclWrite,
     /// Records that the target refuses (too large, no key for a compacted topic, timestamp out of range): stop their
     /// partition, or skip them and name them
     #[arg(long, value_name = "stop|skip", default_value = "stop")]

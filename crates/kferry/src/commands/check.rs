@@ -6,6 +6,7 @@ use kafka_client::{
     Client,
     preflight::{self, Options, Outcome, Report, Role, Step},
 };
+use replicate::spec::AclSync;
 use serde::Serialize;
 
 use crate::{
@@ -36,6 +37,9 @@ pub(crate) async fn run(args: CheckArgs, output: &Output) -> Result<(), Failure>
     let mut options = Options::full(role);
     if args.sync == SyncArg::MetadataDataOffsets {
         options = options.with_groups();
+    }
+    if args.acl_sync != AclSync::None {
+        options = options.with_acls();
     }
     if let Some(topics) = args.topics {
         options = options.with_topics(Arc::new(move |name| topics.matches(name)));

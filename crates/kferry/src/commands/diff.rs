@@ -1,6 +1,9 @@
 //! `kferry diff`: where source and target differ now.
 
-use replicate::drift::{self, Drift, TopicDifference};
+use replicate::{
+    drift::{self, Drift},
+    spec::AclSync,
+};
 use serde::Serialize;
 
 use crate::{
@@ -17,9 +20,12 @@ use crate::{
 /// A [`Failure`] when a cluster cannot be asked, and one that is told already when something differs.
 pub(crate) async fn run(args: DiffArgs, output: &Output) -> Result<(), Failure> {
     let mut differs = false;
-    for setup in config::task::tasks(&args.task)? {
+    for mut setup in config::task::tasks(&args.task)? {
+        if args.acls {
+            setup.spec.acl_sync = AclSync::All;
+        }
         let drift = compare(&setup, output).await?;
-        differs |= !drift.differences.is_empty();
+        differs |= !drift.is_equal();
         show(&drift, output);
     }
     if differs { Err(Failure::found()) } else { Ok(()) }
@@ -39,18 +45,21 @@ async fn compare(setup: &TaskSetup, output: &Output) -> Result<Drift, Failure> {
 
 fn show(drift: &Drift, output: &Output) {
     #[derive(Serialize)]
-    struct Line<'a> {
+    struct Line<'a, D> {
         r#type: &'static str,
         message: String,
         #[serde(flatten)]
-        difference: &'a TopicDifference,
+        difference: &'a D,
     }
-    for difference in &drift.differences {
+    fn line<D: Serialize + ToString>(difference: &D, output: &Output) {
         let message = difference.to_string();
         output.text(&text::safe(&message));
         output.json(&Line { r#type: "difference", message, difference });
     }
-    let (task, topics, count) = (&drift.task, drift.topics, drift.differences.len());
+    drift.differences.iter().for_each(|difference| line(difference, output));
+    drift.acls.iter().for_each(|difference| line(difference, output));
+    let (task, topics) = (&drift.task, drift.topics);
+    let count = drift.differences.len() + drift.acls.len();
     output.json(&serde_json::json!({
         "type": "result", "task": task, "equal": count == 0, "topics": topics, "differences": count,
     }));

@@ -34,6 +34,7 @@ pub(crate) async fn run(args: SandboxArgs, output: &Output) -> Result<(), Failur
             .cluster_id
             .unwrap_or_else(|| format!("sandbox-{:016x}", fastrand::u64(..))),
         brokers: args.brokers.into(),
+        authorizer: !args.acls.is_empty(),
         // A bench measures the replicator, not this cluster's walk over records.
         validate_records: !args.discard,
         sasl: (!args.users.is_empty()).then(|| SaslUsers {
@@ -45,6 +46,9 @@ pub(crate) async fn run(args: SandboxArgs, output: &Output) -> Result<(), Failur
     });
     for fill in &args.fills {
         fill_topic(&cluster, fill)?;
+    }
+    for acl in args.acls {
+        cluster.add_acl(acl);
     }
     for (operation, topic) in &args.denials {
         cluster.deny("*", *operation, Resource::Topic(topic.clone()));

@@ -120,6 +120,8 @@ fn spec(settings: &TaskSettings) -> TaskSpec {
     };
     spec.same_partition = settings.same_partition;
     spec.config_sync = settings.config_sync;
+    spec.acl_sync = settings.acl_sync;
+    spec.acl_write = settings.acl_write;
     spec.refused_record = settings.on_refused_record;
     spec.source_policies = SourcePolicies {
         retention: settings.on_retention,

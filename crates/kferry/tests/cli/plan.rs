@@ -149,3 +149,54 @@ fn the_page_has_every_finding() {
     }
     assert!(count >= 15, "{count}");
 }
+
+/// What is planned for ACLs is what a sync does, and afterwards nothing differs.
+#[test]
+fn acls_are_planned_made_and_compared() {
+    let acls = ["allow:all:orders:alice", "allow:write:orders:bob", "deny:read:*:mallory"];
+    let acls: Vec<_> = acls.iter().flat_map(|acl| ["--acl", acl]).collect();
+    let source = Sandbox::start(&[&FILL[..2], &acls[..]].concat());
+    let target = target(&["--acl", "allow:read:elsewhere:carol"]);
+    let state = tempfile::tempdir().unwrap();
+    let state = state.path().join("s").display().to_string();
+    let ends = ["--source", &source.bootstrap, "--target", &target.bootstrap, "--state", &state];
+    let run = |command: &str, more: &[&str]| kferry(&[&[command], &ends[..], more].concat());
+    let ran = run("plan", &[]);
+    ran.expect(0, &["nothing is in the way"]);
+    assert!(!ran.stdout.contains("ACL"), "{ran:#?}");
+    let topics = ["--acl-sync", "topics"];
+    run("plan", &topics).expect(
+        0,
+        &[
+            "ACLs: 0 are there, 8 to be made, 0 to be removed; 2 give the right to write, which is withheld",
+            "make     DENY READ on topic * to User:mallory",
+            "make     ALLOW DESCRIBE_CONFIGS on topic orders to User:alice",
+            "withhold ALLOW WRITE on topic orders to User:bob",
+            "nothing is in the way",
+        ],
+    );
+    let ran = run("plan", &["--acl-sync", "topics", "--output", "json"]);
+    let acls = &ran.objects()[0]["acls"];
+    assert_eq!(
+        (acls["make"][0]["permission"].as_str(), &acls["existing"]),
+        (Some("DENY"), &0.into())
+    );
+    run("sync", &["--acl-sync", "topics", "--once"]).expect(0, &["7 ACLs made on the target"]);
+    run("diff", &topics).expect(0, &["1 topics, no difference"]);
+    // Without the setting, --acls looks at them all the same.
+    run("diff", &["--acls"]).expect(0, &["no difference"]);
+    run("diff", &["--acls", "--acl-write", "copy"]).expect(
+        3,
+        &["ACL: the target lacks ALLOW WRITE on topic orders to User:bob", "2 differences"],
+    );
+    let bare = Sandbox::start(&["--cluster-id", "bare"]);
+    let ends = ["--source", &source.bootstrap, "--target", &bare.bootstrap];
+    kferry(&[&["plan"], &ends[..], &topics[..]].concat())
+        .expect(0, &["SECURITY_DISABLED", "ALTER on the cluster (ACLs)", "authorizer.class.name"]);
+    kferry(&["check", &bare.bootstrap, "--acl-sync", "topics"])
+        .expect(1, &["DESCRIBE on the cluster (ACLs)", "no authorizer", "cure:"]);
+    kferry(&["check", &target.bootstrap, "--as", "target", "--acl-sync", "all"]).expect(
+        0,
+        &["DESCRIBE on the cluster (ACLs): allowed", "ALTER on the cluster (ACLs): allowed"],
+    );
+}

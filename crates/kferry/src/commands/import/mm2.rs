@@ -206,8 +206,12 @@ impl Flow<'_> {
         if self.is_on("sync.topic.configs.enabled", true).0 {
             yaml.push_str("  config_sync: follow\n");
         }
-        if let (true, line) = self.is_on("sync.topic.acls.enabled", true) {
-            self.note(line, format!("ACLs are not copied: make them on {} yourself", self.target));
+        match self.is_on("sync.topic.acls.enabled", true) {
+            (true, Some(_)) => yaml.push_str("  acl_sync: topics\n"),
+            (true, None) => {
+                self.note(None, "MirrorMaker 2 copies ACLs of topics unless told otherwise: write acl_sync: topics if they are wanted");
+            }
+            (false, _) => {}
         }
         if let Some((_, line)) = self.take("replication.factor") {
             self.note(Some(line), "replication.factor: topics get the replicas that they have on the source, where the target has as many brokers");

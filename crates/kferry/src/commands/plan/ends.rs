@@ -9,7 +9,7 @@ use kafka_client::{
 use replicate::{
     journal::{Journal, JournalError, RedbJournal},
     plan::Problem,
-    spec::SyncMode,
+    spec::{AclSync, SyncMode},
 };
 
 use crate::{
@@ -22,6 +22,9 @@ use crate::{
 /// Rights on the target of which it depends on the topics whether they are needed: a topic that needs one and does not get it is a
 /// finding of its own.
 const SOMETIMES: [&str; 3] = ["CREATE on", "ALTER on", "ALTER_CONFIGS on"];
+
+/// The plan itself tells when ACLs cannot be read.
+const READ_ACLS: &str = "DESCRIBE on the cluster (ACLs)";
 
 /// Both clusters.
 pub(crate) struct Ends {
@@ -72,12 +75,18 @@ async fn reach(
     if setup.spec.sync == SyncMode::MetadataDataOffsets {
         options = options.with_groups();
     }
+    if setup.spec.acl_sync != AclSync::None {
+        options = options.with_acls();
+    }
     let report = preflight::run(&connection.config, &options, &mut |_| {}).await;
     let mut denied = Vec::new();
     for step in report.failures() {
         let Outcome::Failed { cause, cure } = &step.outcome else { continue };
         if step.kind != StepKind::Permission {
             return Err(sync::unusable(flag, &connection.config.name, step));
+        }
+        if step.subject == READ_ACLS {
+            continue;
         }
         denied.push(Problem::PermissionMissing {
             role: role.to_string(),

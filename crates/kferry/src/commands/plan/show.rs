@@ -1,8 +1,13 @@
 //! A plan in words and as JSON.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
-use replicate::plan::{Action, Finding, GroupPlan, Plan, TopicPlan};
+use kafka_client::Acl;
+
+use replicate::{
+    acls::LeaveReason,
+    plan::{AclPlan, Action, Finding, GroupPlan, Plan, TopicPlan},
+};
 use serde::Serialize;
 
 use crate::{
@@ -12,6 +17,9 @@ use crate::{
 
 /// Groups named in one line.
 const GROUPS_MAX: usize = 20;
+
+/// ACLs of one kind that are shown.
+const ACLS_MAX: usize = 50;
 
 /// A finding with its words.
 #[derive(Serialize)]
@@ -44,6 +52,9 @@ pub(super) fn show(plan: &Plan, setup: &TaskSetup, output: &Output) {
     }
     if let Some(groups) = &plan.groups {
         output.text(&group_line(groups));
+    }
+    for line in plan.acls.iter().flat_map(acls) {
+        output.text(&line);
     }
     if plan.sync.copies_data() {
         output.text(&volume(plan));
@@ -140,6 +151,44 @@ fn group_line(groups: &GroupPlan) -> String {
         groups.existing.len(),
         if groups.auto_create { groups.make_known.len() } else { 0 },
     )
+}
+
+/// ACLs that are made, removed, and that do not travel.
+fn acls(plan: &AclPlan) -> Vec<String> {
+    let mut lines = vec![format!(
+        "ACLs: {} are there, {} to be made, {} to be removed; {} give the right to write, which is withheld",
+        plan.existing,
+        plan.make.len(),
+        plan.remove.len(),
+        plan.withheld.len()
+    )];
+    acl_lines(&mut lines, "make", &plan.make);
+    acl_lines(&mut lines, "remove", &plan.remove);
+    acl_lines(&mut lines, "withhold", &plan.withheld);
+    let mut reasons: BTreeMap<LeaveReason, Vec<&Acl>> = BTreeMap::new();
+    for left in &plan.left_out {
+        reasons.entry(left.reason).or_default().push(&left.acl);
+    }
+    for (reason, left) in reasons {
+        lines.push(format!("! {} ACLs left out: {reason}", left.len()));
+        acl_lines(&mut lines, "leave", left);
+    }
+    lines
+}
+
+fn acl_lines<'a>(
+    lines: &mut Vec<String>,
+    action: &str,
+    acls: impl IntoIterator<Item = &'a Acl, IntoIter: ExactSizeIterator>,
+) {
+    let acls = acls.into_iter();
+    let more = acls.len().saturating_sub(ACLS_MAX);
+    for acl in acls.take(ACLS_MAX) {
+        lines.push(format!("  {action:<8} {}", text::safe(&acl.to_string())));
+    }
+    if more > 0 {
+        lines.push(format!("  {action:<8} {more} more"));
+    }
 }
 
 fn volume(plan: &Plan) -> String {

@@ -181,6 +181,20 @@ impl Reader<'_> {
             |text| text.parse().ok(),
         )?;
         self.choice(
+            "acl_sync",
+            section.acl_sync.as_ref(),
+            &mut to.acl_sync,
+            &["none", "topics", "all"],
+            |text| text.parse().ok(),
+        )?;
+        self.choice(
+            "acl_write",
+            section.acl_write.as_ref(),
+            &mut to.acl_write,
+            &["withhold", "copy"],
+            |text| text.parse().ok(),
+        )?;
+        self.choice(
             "on_refused_record",
             section.on_refused_record.as_ref(),
             &mut to.on_refused_record,

@@ -89,6 +89,16 @@ pub(super) struct TaskSection {
     #[serde(default)]
     #[schemars(with = "String", extend("enum" = ["once", "follow"], "default" = "once"))]
     pub(super) config_sync: Option<Text>,
+    /// Which ACLs follow the source: none, those of the topics that are copied, or also those of consumer groups and transactional
+    /// ids.
+    #[serde(default)]
+    #[schemars(with = "String", extend("enum" = ["none", "topics", "all"], "default" = "none"))]
+    pub(super) acl_sync: Option<Text>,
+    /// The right to write to topics: with `withhold` nobody gets it on the target, with `copy` it follows the source like every
+    /// other right.
+    #[serde(default)]
+    #[schemars(with = "String", extend("enum" = ["withhold", "copy"], "default" = "withhold"))]
+    pub(super) acl_write: Option<Text>,
     /// Copy up to the end offsets seen at the start, then stop.
     #[serde(default)]
     #[schemars(with = "bool", extend("default" = false))]

@@ -19,6 +19,13 @@ fn defaults_of_mirror_maker_hold() {
 }
 
 #[test]
+fn acls_travel_when_they_are_asked_for() {
+    let found = converted(&format!("{PLAIN}sync.topic.acls.enabled = true\n"));
+    assert!(found.yaml.contains("  acl_sync: topics\n"), "{}", found.yaml);
+    assert!(found.notes.is_empty(), "{:?}", found.notes);
+}
+
+#[test]
 fn settings_are_carried_over() {
     let found = converted(&format!(
         "{PLAIN}replication.policy.class = org.apache.kafka.connect.mirror.IdentityReplicationPolicy\n\
