@@ -61,6 +61,9 @@ pub enum SpecError {
     /// A metadata task copies no records that could begin anywhere.
     #[error("a start position needs records: with sync mode metadata none are copied")]
     StartNeedsData,
+    /// What a rule makes goes to topics of its own, with records that are no copies.
+    #[error("ACLs travel with copies: where a rule processes the records, acl_sync must be none")]
+    AclsNeedCopies,
     /// A renamed topic could not be called so.
     #[error("topic names consist of letters, digits, '_', '-' and '.', but {text:?} has {found:?}")]
     RenameCharacter {
@@ -477,6 +480,9 @@ impl TaskSpec {
         self.rename.validate()?;
         if !self.sync.copies_data() && self.start != StartPosition::Earliest {
             return Err(SpecError::StartNeedsData);
+        }
+        if self.transform.is_some() && self.acl_sync != AclSync::None {
+            return Err(SpecError::AclsNeedCopies);
         }
         let limits = &self.limits;
         let limit = |is_met: bool, name, found: String, range| {

@@ -146,6 +146,33 @@ fn prefixes_travel_where_a_prefix_says_it() {
     world.leaves("ALLOW READ topic a.…", LeaveReason::Renamed);
 }
 
+#[test]
+fn a_prefix_is_not_what_single_names_say() {
+    let mut world = World::new();
+    world.rename.names = BTreeMap::from([("a.1".to_owned(), "z".to_owned())]);
+    world.travelling[0].1 = "z";
+    world.leaves("ALLOW READ topic a.…", LeaveReason::Renamed);
+    world.check("ALLOW READ topic a.1", &["ALLOW READ topic z"]);
+    world.check("DENY READ topic a.…", &["DENY READ topic z", "DENY READ topic a.2"]);
+}
+
+/// What a rule makes is no copy.
+#[test]
+fn acls_do_not_go_with_a_rule() {
+    let rule = "{apiVersion: etl/v1, kind: EtlTemplate, spec: {chains: [{analyse: {mode: json}}]}}";
+    let rule = etl::Rule::parse(rule).unwrap();
+    let mut spec = crate::spec::TaskSpec::new("t".parse().unwrap());
+    spec.transform = Some(crate::spec::Transform::new(crate::spec::TransformSpec {
+        rule: etl::Compiled::new(&rule, &etl::Resources::new()).unwrap(),
+        partitioning: crate::spec::Partitioning::Keep,
+        compression: None,
+        create_dead_letter_topic: false,
+    }));
+    assert_eq!(spec.validate(), Ok(()));
+    spec.acl_sync = AclSync::Topics;
+    assert_eq!(spec.validate(), Err(crate::spec::SpecError::AclsNeedCopies));
+}
+
 /// It keeps the name that it got first.
 #[test]
 fn a_prefix_is_not_what_a_later_renaming_says() {

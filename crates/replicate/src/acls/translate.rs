@@ -206,11 +206,12 @@ impl Scope<'_> {
         if visible.any(|name| !self.travelling.contains_key(name)) {
             return Err(LeaveReason::Partly);
         }
-        let Rename { prefix: before, suffix, replace, names: _ } = self.rename;
+        let Rename { prefix: before, suffix, replace, names } = self.rename;
         let name = format!("{before}{prefix}");
         let mut named = self.travelling_from(prefix);
         let is_pure = suffix.is_empty()
             && replace.is_none()
+            && names.is_empty()
             && name.chars().count() <= NAME_CHARS_MAX
             // A topic keeps the name that it got first, whatever renaming is asked for later.
             && named.all(|(name, target)| target_name(name, self.rename) == *target);

@@ -392,6 +392,7 @@ impl Reader<'_> {
             SpecError::StartNeedsData => {
                 (&section.start, "leave start out, or write sync: metadata_data")
             }
+            SpecError::AclsNeedCopies => (&section.acl_sync, "leave acl_sync out"),
             SpecError::Limit { name, .. } => match *name {
                 "metadata_interval" => {
                     (&section.metadata_interval, "write at least 5s, or leave it out for 3m")
