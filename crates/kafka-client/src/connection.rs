@@ -9,6 +9,7 @@ mod open;
 mod produce;
 mod queue;
 mod receive;
+mod spare;
 
 use std::{
     future::Future,
@@ -31,6 +32,7 @@ use tokio::{
     time::Instant,
 };
 
+use self::spare::SpareLists;
 pub use self::{
     call::CallOptions,
     produce::ProduceAck,
@@ -66,6 +68,7 @@ struct Shared {
     /// Requests handed over and not yet ended.
     waiting: Arc<AtomicUsize>,
     closed: Arc<AtomicBool>,
+    spare: Arc<SpareLists>,
 }
 
 /// A handle to one connection; clones share it.

@@ -17,30 +17,12 @@ mod session;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kafka_wire::{ErrorCode, Uuid};
+use kafka_wire::ErrorCode;
+pub use kafka_wire::fetch::FetchPartition;
 use thiserror::Error;
 
 pub use self::session::FetchSession;
-use crate::Isolation;
-
-/// A partition to fetch from, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FetchPartition {
-    /// Topic name, shared so that asking again and again copies nothing.
-    pub topic: Arc<str>,
-    /// Topic id, if the cluster has ids: then topics are fetched by id (v13+), so that a recreated topic is noticed.
-    pub topic_id: Option<Uuid>,
-    /// Partition index.
-    pub partition: i32,
-    /// Next offset wanted.
-    pub offset: i64,
-    /// Epoch of the leader as we know it; -1 if unknown. A stale one is answered with FENCED_LEADER_EPOCH (BF-18).
-    pub leader_epoch: i32,
-    /// Epoch of the last batch fetched; -1 if unknown. With it the broker shows truncation (broker-probes P9).
-    pub last_fetched_epoch: i32,
-    /// Most bytes wanted from this partition at once; a larger first batch comes whole all the same (BF-21).
-    pub bytes_max: i32,
-}
+use crate::{ClientError, Isolation};
 
 /// What holds for a whole fetch request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,4 +109,16 @@ pub enum FetchSessionError {
         /// What the broker said.
         code: ErrorCode,
     },
+}
+
+/// Why a fetch brought nothing.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// There is no answer.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The answer is of no use.
+    #[error(transparent)]
+    Session(#[from] FetchSessionError),
 }

@@ -33,8 +33,8 @@ pub use self::{
     connection::{Answer, AnswerQueue, BrokerConnection, CallOptions, ProduceAck},
     error::ClientError,
     fetch::{
-        AbortedTransaction, FetchPartition, FetchSession, FetchSessionError, FetchSettings,
-        FetchedPartition,
+        AbortedTransaction, FetchError, FetchPartition, FetchSession, FetchSessionError,
+        FetchSettings, FetchedPartition,
     },
     metadata::{BrokerNode, ClusterMetadata, PartitionMetadata, TopicMetadata, TopicQuery},
     types::{Isolation, TopicError, TopicPartition},

@@ -11,6 +11,7 @@ use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::StrBytes;
 
 use crate::Uuid;
+use crate::primitive::Put;
 
 mod answer;
 
@@ -70,35 +71,31 @@ pub fn encode_produce(
     topics: &[ProduceTopic],
 ) -> Vec<Bytes> {
     let mut writer = Writer::new(api_version >= FLEXIBLE_FROM, scratch);
-    writer.text.put_i16(ApiKey::Produce as i16);
-    writer.text.put_i16(api_version);
-    writer.text.put_i32(correlation_id);
-    // The client id keeps its old form in every header version.
-    writer.text.put_u16(saturated_i16(client_id.len()));
-    writer.text.put_slice(client_id.as_bytes());
-    writer.tags();
+    let put = &mut writer.put;
+    put.header(ApiKey::Produce as i16, api_version, correlation_id, client_id);
 
-    writer.null_string();
-    writer.text.put_i16(acks);
-    writer.text.put_i32(timeout_ms);
-    writer.count(topics.len());
+    put.null_string();
+    put.text.put_i16(acks);
+    put.text.put_i32(timeout_ms);
+    put.count(topics.len());
     for topic in topics {
+        let put = &mut writer.put;
         if api_version >= TOPIC_ID_FROM {
-            writer.text.put_slice(topic.topic_id.as_bytes());
+            put.text.put_slice(topic.topic_id.as_bytes());
         } else {
-            writer.string(&topic.name);
+            put.string(&topic.name);
         }
-        writer.count(topic.partitions.len());
+        put.count(topic.partitions.len());
         for partition in &topic.partitions {
-            writer.text.put_i32(partition.partition);
-            writer.count(partition.header.len() + partition.payload.len());
+            writer.put.text.put_i32(partition.partition);
+            writer.put.count(partition.header.len() + partition.payload.len());
             writer.shared(&partition.header);
             writer.shared(&partition.payload);
-            writer.tags();
+            writer.put.tags();
         }
-        writer.tags();
+        writer.put.tags();
     }
-    writer.tags();
+    writer.put.tags();
     writer.finish()
 }
 
@@ -108,6 +105,15 @@ pub struct ProduceScratch {
     text: BytesMut,
     /// What follows the framing up to there.
     cuts: Vec<(usize, Bytes)>,
+    spare: Vec<Vec<Bytes>>,
+}
+
+impl ProduceScratch {
+    /// Takes the room of chunks that were written.
+    pub fn reuse(&mut self, mut chunks: Vec<Bytes>) {
+        chunks.clear();
+        self.spare.push(chunks);
+    }
 }
 
 /// New room for framing: some dozens of requests.
@@ -118,92 +124,63 @@ const SMALL_BYTES: usize = 64;
 
 /// A request in the making. All framing goes into one buffer, which is cut at the end wherever a batch follows.
 struct Writer<'a> {
-    flexible: bool,
-    text: &'a mut BytesMut,
+    put: Put<'a>,
     cuts: &'a mut Vec<(usize, Bytes)>,
+    chunks: Vec<Bytes>,
 }
 
 impl<'a> Writer<'a> {
     fn new(flexible: bool, scratch: &'a mut ProduceScratch) -> Self {
-        let ProduceScratch { text, cuts } = scratch;
-        text.clear();
+        let ProduceScratch { text, cuts, spare } = scratch;
         cuts.clear();
-        if text.capacity() < SCRATCH_BYTES / 8 {
-            // What earlier requests do not hold any more is used again.
-            text.reserve(SCRATCH_BYTES);
-        }
-        text.put_i32(0);
-        Self { flexible, text, cuts }
-    }
-
-    /// An array count or the length of bytes: one more as varint, or an `i32`.
-    fn count(&mut self, count: usize) {
-        let count = i32::try_from(count).unwrap_or(i32::MAX).unsigned_abs();
-        if self.flexible { self.varint(count + 1) } else { self.text.put_u32(count) }
-    }
-
-    fn string(&mut self, value: &str) {
-        if self.flexible {
-            self.count(value.len());
-        } else {
-            self.text.put_u16(saturated_i16(value.len()));
-        }
-        self.text.put_slice(value.as_bytes());
-    }
-
-    fn null_string(&mut self) {
-        if self.flexible { self.text.put_u8(0) } else { self.text.put_i16(-1) }
-    }
-
-    /// An empty section of tagged fields, where the version has them.
-    fn tags(&mut self) {
-        if self.flexible {
-            self.text.put_u8(0);
-        }
-    }
-
-    fn varint(&mut self, mut value: u32) {
-        while value >= 0x80 {
-            self.text.put_u8((value & 0x7f) as u8 | 0x80);
-            value >>= 7;
-        }
-        self.text.put_u8((value & 0x7f) as u8);
+        begin_frame(text);
+        Self { put: Put { flexible, text }, cuts, chunks: spare.pop().unwrap_or_default() }
     }
 
     /// Puts the caller's bytes behind what was written so far.
     fn shared(&mut self, bytes: &Bytes) {
         if bytes.len() <= SMALL_BYTES {
-            self.text.put_slice(bytes);
+            self.put.text.put_slice(bytes);
         } else {
-            self.cuts.push((self.text.len(), bytes.clone()));
+            self.cuts.push((self.put.text.len(), bytes.clone()));
         }
     }
 
     /// Writes the frame length over the gap at the start, and cuts.
-    fn finish(self) -> Vec<Bytes> {
+    fn finish(mut self) -> Vec<Bytes> {
         let shared: usize = self.cuts.iter().map(|(_, bytes)| bytes.len()).sum();
-        let length = i32::try_from(self.text.len() + shared - 4).unwrap_or(i32::MAX);
-        self.text[..4].copy_from_slice(&length.to_be_bytes());
-        let mut text = self.text.split().freeze();
-        let mut chunks = Vec::with_capacity(2 * self.cuts.len() + 1);
+        let mut text = end_frame(self.put.text, shared);
+        self.chunks.reserve(2 * self.cuts.len() + 1);
         let mut done = 0;
         for (end, bytes) in self.cuts.drain(..) {
             if end > done {
-                chunks.push(text.split_to(end - done));
+                self.chunks.push(text.split_to(end - done));
                 done = end;
             }
-            chunks.push(bytes);
+            self.chunks.push(bytes);
         }
         if !text.is_empty() {
-            chunks.push(text);
+            self.chunks.push(text);
         }
-        chunks
+        self.chunks
     }
 }
 
-/// A string length, at most what an `i16` can say.
-fn saturated_i16(length: usize) -> u16 {
-    i16::try_from(length).unwrap_or(i16::MAX).unsigned_abs()
+/// Makes room for the framing of one more request in `text`, and leaves a gap for its length.
+pub(crate) fn begin_frame(text: &mut BytesMut) {
+    text.clear();
+    if text.capacity() < SCRATCH_BYTES / 8 {
+        // What earlier requests do not hold any more is used again.
+        text.reserve(SCRATCH_BYTES);
+    }
+    text.put_i32(0);
+}
+
+/// Takes the framing of a request off `text`; `shared` bytes of it lie elsewhere.
+pub(crate) fn end_frame(text: &mut BytesMut, shared: usize) -> Bytes {
+    let length = i32::try_from(text.len() + shared - 4).unwrap_or(i32::MAX);
+    text[..4].copy_from_slice(&length.to_be_bytes());
+    text.split().freeze()
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod moving;
 mod planted;
 mod remembered;
 mod repair;
+mod room;
 mod settle;
 mod translate;
 mod turn;
@@ -41,11 +42,12 @@ pub(crate) use accept::Barrier;
 pub(crate) use coalesce::Coalescing;
 pub(crate) use duty::{Duty, Input};
 use repair::Repair;
+pub(crate) use room::Room;
 pub(crate) use settle::Recovered;
 pub(crate) use translate::Translated;
 pub(crate) use turn::Turn;
 
-use crate::budget::Lease;
+use crate::budget::SharedLease;
 use crate::journal::{LaneKey, LaneProgress, LaneRecord, Outputs, SourceEpochs};
 use crate::progress::{LaneState, LaneStatus};
 
@@ -85,9 +87,9 @@ pub(crate) struct Outgoing {
     /// Why it was rebuilt, if it was.
     pub(crate) rebuilt: Option<RebuildReason>,
     /// Gives the bytes of the frame back to the budget when the frame's last batch is gone.
-    lease: Arc<Lease>,
+    lease: SharedLease,
     /// Those of other frames whose batches were merged into this one.
-    leases: Vec<Arc<Lease>>,
+    leases: Vec<SharedLease>,
     /// It is not merged with its neighbours (any more): it was sent before, or cut, or it was tried in vain.
     is_final: bool,
 }

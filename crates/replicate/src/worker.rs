@@ -42,7 +42,7 @@ use crate::budget::{ByteBudget, Lease};
 use crate::event::{Event, EventSink};
 use crate::groups::Routes;
 use crate::journal::{Journal, JournalError, LaneKey};
-use crate::lane::{Barrier, Duty, Lane, LaneSeed, Phase, Translated};
+use crate::lane::{Barrier, Duty, Lane, LaneSeed, Phase, Room, Translated};
 use crate::pace::Pace;
 use crate::progress::{LaneState, LaneStatus};
 use crate::recover::{OpenError, Opened, Opening};
@@ -64,6 +64,9 @@ const FLUSH_BYTES: usize = 64 << 20;
 
 /// How long a clean end waits for answers under way.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// Lanes whose room is kept for others.
+const ROOMS_MAX: usize = 16;
 
 /// The back-off between two tries of the same thing.
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
@@ -209,6 +212,8 @@ pub(crate) struct Worker {
     unflushed_bytes: usize,
     /// Room for the brokers that can be given something to do.
     able: Vec<i32>,
+    /// Room of lanes that have nothing on their way.
+    rooms: Vec<Room>,
     /// Lanes that turn when all that they read is settled.
     turning: BTreeSet<LaneId>,
     denials: denials::Denials,
@@ -239,6 +244,7 @@ impl Worker {
             opening: VecDeque::new(),
             unflushed_bytes: 0,
             able: Vec::new(),
+            rooms: Vec::new(),
             turning: BTreeSet::new(),
             denials: denials::Denials::default(),
             leaving: moving::Leaving::default(),
@@ -480,6 +486,15 @@ impl Worker {
         };
         self.emit(event);
         self.ctx.changed.notify_waiters();
+    }
+
+    /// Keeps the room of a lane that has nothing on its way for the next one that has.
+    fn keep_room(&mut self, id: LaneId) {
+        if let Some(room) = self.lanes[id].take_room()
+            && self.rooms.len() < ROOMS_MAX
+        {
+            self.rooms.push(room);
+        }
     }
 
     /// Shows the lane's state and tells the task when nothing is left to do.

@@ -27,6 +27,7 @@ use super::{
     Command, Reply,
     queue::Place,
     receive::{FramePool, Receiver},
+    spare::SpareLists,
 };
 use crate::connect::{Stream, TlsFailure, verify::failure_of};
 
@@ -60,6 +61,7 @@ pub(super) struct Driver {
     timer: Pin<Box<Sleep>>,
     armed: Option<StdInstant>,
     has_identity: bool,
+    spare: Arc<SpareLists>,
     /// Why TLS failed after its handshake, if it did.
     pub(super) tls_failure: Option<TlsFailure>,
 }
@@ -72,7 +74,7 @@ impl Driver {
         waiting: Arc<AtomicUsize>,
         closed: Arc<AtomicBool>,
         has_identity: bool,
-        frames: Arc<FramePool>,
+        (frames, spare): (Arc<FramePool>, Arc<SpareLists>),
     ) -> Self {
         Self {
             stream,
@@ -90,6 +92,7 @@ impl Driver {
             timer: Box::pin(sleep_until(Instant::now())),
             armed: None,
             has_identity,
+            spare,
             tls_failure: None,
         }
     }
@@ -199,9 +202,10 @@ impl Driver {
         let mut progress = false;
         loop {
             while self.output_bytes < WRITE_AHEAD_BYTES && self.write_error.is_none() {
-                let Some(chunks) = self.machine.poll_transmit(now()) else { break };
+                let Some(mut chunks) = self.machine.poll_transmit(now()) else { break };
                 self.output_bytes += chunks.iter().map(Bytes::len).sum::<usize>();
-                self.output.extend(chunks.into_iter().filter(|chunk| !chunk.is_empty()));
+                self.output.extend(chunks.drain(..).filter(|chunk| !chunk.is_empty()));
+                self.spare.give_back(chunks);
                 self.flush = true;
                 progress = true;
             }

@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{BrokerConnection, Shared, driver::Driver, receive::FramePool};
+use super::{BrokerConnection, Shared, driver::Driver, receive::FramePool, spare::SpareLists};
 use crate::{
     ClientError,
     address::BrokerAddress,
@@ -53,6 +53,7 @@ pub(crate) async fn open(
     let (commands, receiver) = mpsc::unbounded_channel();
     let waiting = Arc::new(AtomicUsize::new(0));
     let closed = Arc::new(AtomicBool::new(false));
+    let spare = Arc::<SpareLists>::default();
     let has_identity = config.tls.as_ref().is_some_and(|tls| tls.identity.is_some());
     let mut driver = Driver::new(
         stream,
@@ -61,7 +62,7 @@ pub(crate) async fn open(
         Arc::clone(&waiting),
         Arc::clone(&closed),
         has_identity,
-        Arc::clone(frames),
+        (Arc::clone(frames), Arc::clone(&spare)),
     );
     if let Err(error) = driver.make_ready().await {
         let address = address.clone();
@@ -87,6 +88,7 @@ pub(crate) async fn open(
             token: AtomicU64::new(0),
             waiting,
             closed,
+            spare,
         }),
         commands,
     })

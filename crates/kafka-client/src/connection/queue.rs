@@ -2,33 +2,42 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use kafka_wire::{
     connection::{ConnectionError, Failure},
     message::decode_response,
-    messages::{ApiKey, FetchRequest, FetchResponse},
+    messages::{ApiKey, FetchRequest},
     produce::{ProduceScratch, ProduceTopic},
 };
 use tokio::sync::mpsc::{self, error::SendError};
 
 use super::{
-    BrokerConnection, CallOptions, Command, Reply, Shared,
+    BrokerConnection, Command, Reply, Shared,
     produce::{self, ProduceAck},
 };
-use crate::ClientError;
+use crate::{
+    ClientError,
+    fetch::{FetchError, FetchPartition, FetchSession, FetchSettings, FetchedPartition},
+};
 
 /// Where answers come in, each with the tag that its request was given.
 #[derive(Debug)]
 pub struct AnswerQueue {
     sender: mpsc::UnboundedSender<Answer>,
     receiver: mpsc::UnboundedReceiver<Answer>,
-    scratch: ProduceScratch,
+    produce_scratch: ProduceScratch,
+    fetch_scratch: BytesMut,
 }
 
 impl Default for AnswerQueue {
     fn default() -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
-        Self { sender, receiver, scratch: ProduceScratch::default() }
+        Self {
+            sender,
+            receiver,
+            produce_scratch: ProduceScratch::default(),
+            fetch_scratch: BytesMut::new(),
+        }
     }
 }
 
@@ -57,16 +66,23 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// As the answer to a fetch.
+    /// As the answer to the fetch that `session` asked: what came goes behind what is in `found`.
     ///
     /// # Errors
-    /// As [`BrokerConnection::call`].
-    pub fn fetched(self) -> Result<FetchResponse, ClientError> {
+    /// As [`BrokerConnection::call`] and [`FetchSession::handle`].
+    pub fn fetched(
+        self,
+        session: &mut FetchSession,
+        found: &mut Vec<FetchedPartition>,
+    ) -> Result<(), FetchError> {
         let frame = self.result?;
-        match decode_response::<FetchRequest>(self.version, frame) {
-            Ok((_, response)) => Ok(response),
-            Err(error) => Err(self.shared.bad_message(self.api, self.version, error)),
+        if session.handle_frame(self.version, &frame, found)? {
+            return Ok(());
         }
+        let (_, response) = decode_response::<FetchRequest>(self.version, frame)
+            .map_err(|error| self.shared.bad_message(self.api, self.version, error))?;
+        found.append(&mut session.handle(response)?);
+        Ok(())
     }
 
     /// As the answer to a produce request with these topics: one ack per partition, behind those in `acks`.
@@ -123,19 +139,28 @@ impl Drop for Place {
 }
 
 impl BrokerConnection {
-    /// Sends a fetch whose answer comes to `queue` with `tag`; a refusal to send comes there, too.
+    /// Sends a fetch of `session` from all `wanted` partitions. Its answer comes to `queue` with `tag`; a refusal to send comes there, too.
     pub fn fetch_to(
         &self,
-        request: &FetchRequest,
-        options: CallOptions,
-        queue: &AnswerQueue,
+        session: &mut FetchSession,
+        settings: &FetchSettings,
+        wanted: &[FetchPartition],
+        queue: &mut AnswerQueue,
         tag: u64,
     ) {
-        let timeout = options.timeout.unwrap_or(self.shared.limits.request_timeout);
-        let encoded = self
-            .encode(request, options)
-            .map(|(version, correlation_id, frame)| (version, correlation_id, vec![frame]));
-        self.send_to(ApiKey::Fetch, encoded, timeout, queue, tag);
+        let Shared { client_id, versions, limits, spare, .. } = &*self.shared;
+        let id = self.next_correlation_id();
+        let (frame, version) = session.request_frame(
+            &mut queue.fetch_scratch,
+            (id, client_id),
+            versions,
+            settings,
+            wanted,
+        );
+        let mut chunks = spare.take().unwrap_or_default();
+        chunks.push(frame);
+        let timeout = limits.request_timeout;
+        self.send_to(ApiKey::Fetch, Ok((version, id, chunks)), timeout, queue, tag);
     }
 
     /// [`BrokerConnection::produce`] with the answer to `queue`; a refusal to send comes there, too.
@@ -147,7 +172,10 @@ impl BrokerConnection {
         queue: &mut AnswerQueue,
         tag: u64,
     ) {
-        let encoded = self.encode_produce(&mut queue.scratch, acks, timeout, topics);
+        if let Some(chunks) = self.shared.spare.take() {
+            queue.produce_scratch.reuse(chunks);
+        }
+        let encoded = self.encode_produce(&mut queue.produce_scratch, acks, timeout, topics);
         self.send_to(ApiKey::Produce, encoded, produce::patience(timeout), queue, tag);
     }
 

@@ -1,12 +1,12 @@
 //! Bytes in: small answers share a small buffer, each large frame gets a page-aligned one that is used again.
 //!
 //! The kernel copies slower to a place that begins a few bytes into a page, as every large `malloc` does, and a fresh buffer per frame
-//! costs a page fault for each 4 KiB. So large frames live in buffers that are read into from a page's beginning on, and which go back
-//! to the client's [`FramePool`] when the last slice of the frame is gone.
+//! costs a page fault for each 4 KiB. So large frames live in buffers that are read into from a page's beginning on, and which the
+//! client's [`FramePool`] uses again when the last slice of the frame is gone.
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -31,92 +31,108 @@ const SIZE_STEP_BYTES: usize = 64 << 10;
 /// Larger buffers are not kept: a frame of that size is rare.
 const KEPT_BYTES_MAX: usize = 8 << 20;
 
-/// Bytes kept in buffers that nobody uses now.
+/// Bytes kept in buffers that nobody uses, once small frames come again.
 const FREE_BYTES_MAX: usize = 16 << 20;
 
-/// The buffers of one client that wait for their next frame.
+/// The buffers of one client's large frames.
 #[derive(Debug, Default)]
 pub(crate) struct FramePool {
-    free: Mutex<Free>,
+    buffers: Mutex<Vec<PooledBuffer>>,
 }
 
-#[derive(Debug, Default)]
-struct Free {
-    /// Empty, each begins at a page; the one used last, which may still be in the processor's cache, at the end.
-    buffers: Vec<BytesMut>,
+/// What keeps the memory of a frame that was handed on: the empty rest behind it. Once all slices of the frame are gone, the memory can be
+/// claimed through it. (A frame that owned its memory would allocate its owner each time.)
+#[derive(Debug)]
+struct PooledBuffer {
+    rest: BytesMut,
+    /// Of the whole memory.
     bytes: usize,
 }
 
+impl PooledBuffer {
+    /// Claims the memory, if nobody has a slice of it.
+    fn reclaim(&mut self) -> bool {
+        self.rest.try_reclaim(self.bytes)
+    }
+}
+
 impl FramePool {
-    /// An empty buffer for `bytes`. Little more than twice as large at most, so that what is held is what is accounted for.
-    fn take(&self, bytes: usize) -> BytesMut {
-        self.kept(bytes).unwrap_or_else(|| {
-            let mut fresh =
-                BytesMut::with_capacity(bytes.next_multiple_of(SIZE_STEP_BYTES) + PAGE_BYTES);
-            let start = fresh.as_ptr().align_offset(PAGE_BYTES).min(PAGE_BYTES);
-            fresh.put_bytes(0, start);
-            fresh.advance(start);
-            fresh
-        })
+    /// Empty memory for `bytes` that begins at a page. Little more than twice as large at most, so that what is held is what is accounted for.
+    fn take(&self, bytes: usize) -> PooledBuffer {
+        let mut taken = self.kept(bytes + PAGE_BYTES).unwrap_or_else(|| {
+            let bytes = bytes.next_multiple_of(SIZE_STEP_BYTES) + PAGE_BYTES;
+            PooledBuffer { rest: BytesMut::with_capacity(bytes), bytes }
+        });
+        let start = taken.rest.as_ptr().align_offset(PAGE_BYTES).min(PAGE_BYTES);
+        taken.rest.put_bytes(0, start);
+        taken.rest.advance(start);
+        taken
     }
 
-    fn kept(&self, bytes: usize) -> Option<BytesMut> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The one used last, which may still be in the processor's cache, is looked at first.
+    fn kept(&self, bytes: usize) -> Option<PooledBuffer> {
         let fits = bytes..2 * bytes + SIZE_STEP_BYTES;
-        let index = free.buffers.iter().rposition(|buffer| fits.contains(&buffer.capacity()))?;
-        let buffer = free.buffers.remove(index);
-        free.bytes -= buffer.capacity();
-        Some(buffer)
+        let mut buffers = self.buffers();
+        let fitting = |buffer: &mut PooledBuffer| fits.contains(&buffer.bytes) && buffer.reclaim();
+        let index = buffers.iter_mut().rposition(fitting)?;
+        Some(buffers.remove(index))
     }
 
-    fn give_back(&self, mut buffer: BytesMut) {
-        buffer.clear();
-        let bytes = buffer.capacity();
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if bytes <= KEPT_BYTES_MAX && free.bytes + bytes <= FREE_BYTES_MAX {
-            free.bytes += bytes;
-            free.buffers.push(buffer);
+    /// Takes the rest behind a frame.
+    fn put(&self, buffer: PooledBuffer) {
+        if buffer.bytes <= KEPT_BYTES_MAX {
+            self.buffers().push(buffer);
         }
     }
-}
 
-/// The memory of one large frame.
-#[derive(Debug)]
-struct FrameBuffer {
-    /// Up to a page that is not used, then as much of the frame as has arrived.
-    memory: BytesMut,
-    start: usize,
-    pool: Arc<FramePool>,
-}
-
-impl FrameBuffer {
-    /// A buffer for a frame of `frame_bytes` that begins with `arrived`. What is read behind that begins at a page.
-    fn new(pool: &Arc<FramePool>, arrived: &[u8], frame_bytes: usize) -> Self {
-        let start = arrived.len().next_multiple_of(PAGE_BYTES) - arrived.len();
-        let mut memory = pool.take(start + frame_bytes);
-        memory.put_bytes(0, start);
-        memory.put_slice(arrived);
-        Self { memory, start, pool: Arc::clone(pool) }
+    /// Gives up memory that nobody uses, beyond what is kept. True when what is left in use cannot exceed that any more.
+    fn trim(&self) -> bool {
+        let mut buffers = self.buffers();
+        let mut bytes: usize = buffers.iter().map(|buffer| buffer.bytes).sum();
+        if bytes <= FREE_BYTES_MAX {
+            return true;
+        }
+        // Those of the most frames ago first.
+        buffers.retain_mut(|buffer| {
+            let goes = bytes > FREE_BYTES_MAX && buffer.reclaim();
+            bytes -= if goes { buffer.bytes } else { 0 };
+            !goes
+        });
+        bytes <= FREE_BYTES_MAX
     }
-}
 
-impl AsRef<[u8]> for FrameBuffer {
-    fn as_ref(&self) -> &[u8] {
-        &self.memory[self.start..]
-    }
-}
-
-impl Drop for FrameBuffer {
-    fn drop(&mut self) {
-        self.pool.give_back(std::mem::take(&mut self.memory));
+    fn buffers(&self) -> MutexGuard<'_, Vec<PooledBuffer>> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A large frame on its way in.
 #[derive(Debug)]
 struct Filling {
-    buffer: FrameBuffer,
+    /// Up to a page that is not used, then as much of the frame as has arrived.
+    buffer: PooledBuffer,
+    start: usize,
     missing: usize,
+}
+
+impl Filling {
+    /// Begins a frame of `frame_bytes` with what has `arrived`. What is read behind that begins at a page.
+    fn new(pool: &FramePool, arrived: &[u8], frame_bytes: usize) -> Self {
+        let start = arrived.len().next_multiple_of(PAGE_BYTES) - arrived.len();
+        let mut buffer = pool.take(start + frame_bytes);
+        buffer.rest.put_bytes(0, start);
+        buffer.rest.put_slice(arrived);
+        Self { buffer, start, missing: frame_bytes - arrived.len() }
+    }
+
+    /// The whole frame; its memory goes to the pool.
+    fn finish(self, pool: &FramePool) -> Bytes {
+        let Self { mut buffer, start, .. } = self;
+        let mut frame = buffer.rest.split().freeze();
+        pool.put(buffer);
+        frame.advance(start);
+        frame
+    }
 }
 
 /// What one connection has received and not handed on.
@@ -125,11 +141,13 @@ pub(super) struct Receiver {
     input: BytesMut,
     filling: Option<Filling>,
     pool: Arc<FramePool>,
+    /// Memory of former frames may lie idle.
+    is_trimming: bool,
 }
 
 impl Receiver {
     pub(super) fn new(pool: Arc<FramePool>) -> Self {
-        Self { input: BytesMut::new(), filling: None, pool }
+        Self { input: BytesMut::new(), filling: None, pool, is_trimming: true }
     }
 
     /// Reads once; 0 at the end of the stream.
@@ -144,7 +162,7 @@ impl Receiver {
             let read = std::pin::pin!(stream.read_buf(&mut self.input));
             return read.poll(cx);
         };
-        let mut room = (&mut filling.buffer.memory).limit(filling.missing);
+        let mut room = (&mut filling.buffer.rest).limit(filling.missing);
         let count = ready!(std::pin::pin!(stream.read_buf(&mut room)).poll(cx))?;
         filling.missing -= count;
         Poll::Ready(Ok(count))
@@ -156,8 +174,18 @@ impl Receiver {
     /// As [`next_frame`].
     pub(super) fn next_frame(&mut self, limits: &FrameLimits) -> Result<Option<Bytes>, FrameError> {
         match self.filling.take() {
-            None => next_frame(&mut self.input, limits),
-            Some(filling) if filling.missing == 0 => Ok(Some(Bytes::from_owner(filling.buffer))),
+            None => {
+                let frame = next_frame(&mut self.input, limits)?;
+                if frame.is_some() && self.is_trimming {
+                    // A small one: the flood is over, for now.
+                    self.is_trimming = !self.pool.trim();
+                }
+                Ok(frame)
+            }
+            Some(filling) if filling.missing == 0 => {
+                self.is_trimming = true;
+                Ok(Some(filling.finish(&self.pool)))
+            }
             unfinished => {
                 self.filling = unfinished;
                 Ok(None)
@@ -178,8 +206,7 @@ impl Receiver {
         let wanted = bytes_wanted(&self.input, limits).unwrap_or(0).max(1);
         if self.input.len() >= LENGTH_BYTES && self.input.len() + wanted >= LARGE_BYTES {
             let arrived = &self.input[LENGTH_BYTES..];
-            let buffer = FrameBuffer::new(&self.pool, arrived, arrived.len() + wanted);
-            self.filling = Some(Filling { buffer, missing: wanted });
+            self.filling = Some(Filling::new(&self.pool, arrived, arrived.len() + wanted));
             self.input.clear();
             return;
         }

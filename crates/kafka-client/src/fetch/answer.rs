@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use kafka_wire::{
     ErrorCode, Uuid,
+    fetch::AnsweredPartition,
     messages::{FetchResponse, fetch_response::PartitionData},
 };
 
@@ -61,5 +62,23 @@ fn fetched(topic: Arc<str>, data: PartitionData) -> FetchedPartition {
         current_leader: (leader != (-1, -1)).then_some(leader),
         preferred_read_replica: Some(data.preferred_read_replica.0).filter(|id| *id >= 0),
         records: data.records.unwrap_or_default(),
+    }
+}
+
+/// What came from a partition of which the answer says nothing but the ordinary.
+pub(super) fn ordinary(topic: Arc<str>, answered: AnsweredPartition<'_>) -> FetchedPartition {
+    let aborted = |(producer_id, first_offset)| AbortedTransaction { producer_id, first_offset };
+    FetchedPartition {
+        topic,
+        partition: answered.partition,
+        error: ErrorCode(answered.error),
+        high_watermark: answered.high_watermark,
+        last_stable_offset: answered.last_stable_offset,
+        log_start_offset: answered.log_start_offset,
+        aborted: answered.aborted.map(aborted).collect(),
+        diverging_epoch: None,
+        current_leader: None,
+        preferred_read_replica: Some(answered.preferred_read_replica).filter(|id| *id >= 0),
+        records: answered.records,
     }
 }

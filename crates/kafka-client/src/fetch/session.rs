@@ -1,19 +1,21 @@
 //! The session's memory: what the broker knows of us, and what the next request has to add.
 
 mod partitions;
+mod wire;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
+use bytes::{Bytes, BytesMut};
 use kafka_wire::{
     ErrorCode, Uuid,
-    messages::{
-        ApiKey, BrokerId, FetchRequest, FetchResponse, TopicName,
-        fetch_request::{FetchPartition as WirePartition, FetchTopic, ForgottenTopic},
+    fetch::{
+        AnswerHead, FetchHead, ForgottenPartition, TopicKey, VERSION_MAX, encode_fetch,
+        read_fetched,
     },
-    protocol::StrBytes,
+    messages::{ApiKey, FetchRequest, FetchResponse},
     versions::BrokerVersions,
 };
 
@@ -24,8 +26,6 @@ use super::{FetchPartition, FetchSessionError, FetchSettings, FetchedPartition, 
 const SESSION_VERSION: i16 = 7;
 /// Topics go by id from here on (KIP-516).
 const TOPIC_ID_VERSION: i16 = 13;
-/// Highest version that this crate understands.
-const VERSION_MAX: i16 = 18;
 /// The broker closes the session with this request, or has none.
 const FINAL_EPOCH: i32 = -1;
 /// The broker opens a session with this request.
@@ -68,10 +68,21 @@ pub struct FetchSession {
     asked: Option<bool>,
     /// Where a full request begins in the list, so that no partition is always last (BF-21).
     rotation: usize,
+    /// Partitions that the request under way names, and those that it takes back.
+    changed: Vec<FetchPartition>,
+    forgotten: Vec<ForgottenPartition>,
 }
 
-/// A partition that the broker is to forget, and the id of its topic.
-type Forgotten = (Arc<str>, i32, Uuid);
+/// A request in numbers; its partitions stand in the session's lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Asking {
+    version: i16,
+    session_id: i32,
+    session_epoch: i32,
+}
+
+/// Room for so many partitions is kept from one request to the next.
+const KEPT_PARTITIONS: usize = 256;
 
 impl Default for FetchSession {
     fn default() -> Self {
@@ -91,6 +102,8 @@ impl FetchSession {
             version: 0,
             asked: None,
             rotation: 0,
+            changed: Vec::new(),
+            forgotten: Vec::new(),
         }
     }
 
@@ -110,6 +123,37 @@ impl FetchSession {
         settings: &FetchSettings,
         wanted: &[FetchPartition],
     ) -> (FetchRequest, i16) {
+        let asking = self.ask(versions, wanted);
+        let request = wire::request(asking, settings, &self.changed, &self.forgotten);
+        (request, asking.version)
+    }
+
+    /// The same as a frame, and its version.
+    pub(crate) fn request_frame(
+        &mut self,
+        scratch: &mut BytesMut,
+        (correlation_id, client_id): (i32, &str),
+        versions: &BrokerVersions,
+        settings: &FetchSettings,
+        wanted: &[FetchPartition],
+    ) -> (Bytes, i16) {
+        let Asking { version, session_id, session_epoch } = self.ask(versions, wanted);
+        let head = FetchHead {
+            max_wait_ms: settings.max_wait_ms,
+            min_bytes: settings.min_bytes,
+            bytes_max: settings.bytes_max,
+            isolation: settings.isolation.code(),
+            session_id,
+            session_epoch,
+            rack: &settings.rack,
+        };
+        let (changed, forgotten) = (&self.changed, &self.forgotten);
+        let frame =
+            encode_fetch(scratch, correlation_id, client_id, version, &head, changed, forgotten);
+        (frame, version)
+    }
+
+    fn ask(&mut self, versions: &BrokerVersions, wanted: &[FetchPartition]) -> Asking {
         let with_ids = wanted.iter().all(|partition| partition.topic_id.is_some());
         let version_max = if with_ids { VERSION_MAX } else { TOPIC_ID_VERSION - 1 };
         let version = versions.highest_capped(ApiKey::Fetch, version_max).unwrap_or(4);
@@ -122,36 +166,23 @@ impl FetchSession {
         }
         self.version = version;
         self.by_id = by_id;
-        let mut request = base(settings, version);
-        let full = match self.standing {
-            Standing::Open { id, epoch } => {
-                (request.session_id, request.session_epoch) = (id, epoch);
-                false
-            }
-            Standing::New { close } if version >= SESSION_VERSION => {
-                (request.session_id, request.session_epoch) = (close, INITIAL_EPOCH);
-                true
-            }
-            Standing::New { .. } => true,
-            Standing::Without { .. } => {
-                request.session_epoch = FINAL_EPOCH;
-                true
-            }
+        let (session_id, session_epoch, full) = match self.standing {
+            Standing::Open { id, epoch } => (id, epoch, false),
+            Standing::New { close } if version >= SESSION_VERSION => (close, INITIAL_EPOCH, true),
+            Standing::New { .. } | Standing::Without { .. } => (0, FINAL_EPOCH, true),
         };
         if full {
             self.known.clear();
             self.names.clear();
         }
-        let (changed, forgotten) = self.learn(wanted, full);
+        self.learn(wanted, full);
         if self.names.len() > 2 * self.known.len() + 16 {
             // Ids of topics that were recreated or are no longer wanted.
             let used: HashSet<Uuid> = self.known.topic_ids().collect();
             self.names.retain(|id, _| used.contains(id));
         }
-        request.topics = topics(&changed, version);
-        request.forgotten_topics_data = forgotten_topics(forgotten, version);
         self.asked = Some(full);
-        (request, version)
+        Asking { version, session_id, session_epoch }
     }
 
     /// Takes the answer to the last request: what came, partition by partition. Partitions without news are left out.
@@ -162,16 +193,8 @@ impl FetchSession {
         &mut self,
         response: FetchResponse,
     ) -> Result<Vec<FetchedPartition>, FetchSessionError> {
-        let Some(full) = self.asked.take() else {
-            return Err(self.out_of_step("there was no question"));
-        };
-        let code = ErrorCode(response.error_code);
-        if !code.is_ok() {
-            return Err(self.refused(code));
-        }
-        if let Err(reason) = self.advance(full, response.session_id) {
-            return Err(self.out_of_step(reason));
-        }
+        let (error, session_id) = (response.error_code, response.session_id);
+        self.conclude(AnswerHead { error, session_id })?;
         let known = |topic: &str, partition| self.known.contains(topic, partition);
         let names = if self.by_id { Some(&self.names) } else { None };
         match answer::read(response, names, known) {
@@ -180,20 +203,58 @@ impl FetchSession {
         }
     }
 
+    /// The same from an ordinary answer's frame, behind what is in `found`. False when it must be decoded and given to
+    /// [`Self::handle`].
+    pub(crate) fn handle_frame(
+        &mut self,
+        version: i16,
+        frame: &Bytes,
+        found: &mut Vec<FetchedPartition>,
+    ) -> Result<bool, FetchSessionError> {
+        let before = found.len();
+        let head = read_fetched(version, frame, |answered| {
+            let topic = match answered.topic {
+                TopicKey::Id(id) if self.by_id => self.names.get(&id),
+                TopicKey::Name(name) if !self.by_id => self.known.name(name),
+                _ => None,
+            };
+            let topic = topic.filter(|topic| self.known.contains(topic, answered.partition));
+            found.extend(topic.map(|topic| answer::ordinary(Arc::clone(topic), answered)));
+            topic.is_some()
+        });
+        let Some(head) = head else {
+            found.truncate(before);
+            return Ok(false);
+        };
+        self.conclude(head).inspect_err(|_| found.truncate(before))?;
+        Ok(true)
+    }
+
+    /// Ends the question under way.
+    fn conclude(&mut self, answer: AnswerHead) -> Result<(), FetchSessionError> {
+        if self.changed.capacity() > KEPT_PARTITIONS {
+            self.changed = Vec::new();
+        }
+        let Some(full) = self.asked.take() else {
+            return Err(self.out_of_step("there was no question"));
+        };
+        let code = ErrorCode(answer.error);
+        if !code.is_ok() {
+            return Err(self.refused(code));
+        }
+        self.advance(full, answer.session_id).map_err(|reason| self.out_of_step(reason))
+    }
+
     /// Forgets the session: after its connection or an answer was lost. The next request is a full one.
     pub fn reset(&mut self) {
         *self = Self { rotation: self.rotation, ..Self::new() };
     }
 
-    /// Notes what is wanted; gives what to name in the request, and what to take back. Costs nothing but a look for
-    /// a partition that is asked for as before.
-    fn learn<'a>(
-        &mut self,
-        wanted: &'a [FetchPartition],
-        full: bool,
-    ) -> (Vec<&'a FetchPartition>, Vec<Forgotten>) {
-        let mut forgotten = Vec::new();
-        let mut changed = Vec::new();
+    /// Notes what is wanted, what to name in the request and what to take back. Costs nothing but a look for a partition that is asked for
+    /// as before.
+    fn learn(&mut self, wanted: &[FetchPartition], full: bool) {
+        self.changed.clear();
+        self.forgotten.clear();
         self.known.begin_round();
         for partition in rotated(wanted, if full { self.rotation } else { 0 }) {
             let topic_id = partition.topic_id.unwrap_or_default();
@@ -208,23 +269,28 @@ impl FetchSession {
             if before == Some(known) {
                 continue;
             }
-            changed.push(partition);
+            self.changed.push(partition.clone());
             if !self.by_id {
                 continue;
             }
             self.names.entry(topic_id).or_insert_with(|| Arc::clone(&partition.topic));
             if let Some(before) = before.filter(|before| before.topic_id != topic_id) {
                 // The topic was recreated: the broker keeps partitions by id.
-                let topic = Arc::clone(&partition.topic);
-                forgotten.push((topic, partition.partition, before.topic_id));
+                self.forgotten.push(ForgottenPartition {
+                    topic: Arc::clone(&partition.topic),
+                    topic_id: before.topic_id,
+                    partition: partition.partition,
+                });
             }
         }
         if full {
             self.rotation = self.rotation.wrapping_add(1);
         } else {
-            forgotten.extend(self.known.drop_unnoted());
+            self.known.drop_unnoted(&mut self.forgotten);
         }
-        (changed, forgotten)
+        self.forgotten.sort_unstable_by(|a, b| {
+            (&a.topic, a.topic_id, a.partition).cmp(&(&b.topic, b.topic_id, b.partition))
+        });
     }
 
     /// Moves the session on after a good answer.
@@ -285,78 +351,10 @@ impl FetchSession {
     }
 }
 
-fn base(settings: &FetchSettings, version: i16) -> FetchRequest {
-    let mut request = FetchRequest::default()
-        .with_replica_id(BrokerId(-1))
-        .with_max_wait_ms(settings.max_wait_ms)
-        .with_min_bytes(settings.min_bytes)
-        .with_max_bytes(settings.bytes_max)
-        .with_isolation_level(settings.isolation.code());
-    if version >= 11 {
-        request.rack_id = StrBytes::from_string(settings.rack.clone());
-    }
-    request
-}
-
 fn rotated(wanted: &[FetchPartition], by: usize) -> impl Iterator<Item = &FetchPartition> {
     let at = if wanted.is_empty() { 0 } else { by % wanted.len() };
     let (end, start) = wanted.split_at(at);
     start.iter().chain(end)
-}
-
-/// Topics in the order in which their first partition comes, neighbours of one topic together.
-fn topics(partitions: &[&FetchPartition], version: i16) -> Vec<FetchTopic> {
-    let mut topics: Vec<FetchTopic> = Vec::new();
-    let mut last: Option<&str> = None;
-    for partition in partitions {
-        if last != Some(&*partition.topic) {
-            last = Some(&partition.topic);
-            let (name, id) =
-                identity(&partition.topic, partition.topic_id.unwrap_or_default(), version);
-            topics.push(FetchTopic::default().with_topic(name).with_topic_id(id));
-        }
-        if let Some(topic) = topics.last_mut() {
-            topic.partitions.push(wire_partition(partition, version));
-        }
-    }
-    topics
-}
-
-fn wire_partition(partition: &FetchPartition, version: i16) -> WirePartition {
-    let mut wire = WirePartition::default()
-        .with_partition(partition.partition)
-        .with_fetch_offset(partition.offset)
-        .with_partition_max_bytes(partition.bytes_max);
-    if version >= 9 {
-        wire.current_leader_epoch = partition.leader_epoch;
-    }
-    if version >= 12 {
-        wire.last_fetched_epoch = partition.last_fetched_epoch;
-    }
-    wire
-}
-
-fn forgotten_topics(forgotten: Vec<Forgotten>, version: i16) -> Vec<ForgottenTopic> {
-    let mut topics: BTreeMap<(Arc<str>, Uuid), Vec<i32>> = BTreeMap::new();
-    for (topic, partition, id) in forgotten {
-        topics.entry((topic, id)).or_default().push(partition);
-    }
-    topics
-        .into_iter()
-        .map(|((topic, id), partitions)| {
-            let (name, id) = identity(&topic, id, version);
-            ForgottenTopic::default().with_topic(name).with_topic_id(id).with_partitions(partitions)
-        })
-        .collect()
-}
-
-/// A topic's name or its id: a request carries only one of them.
-fn identity(topic: &str, id: Uuid, version: i16) -> (TopicName, Uuid) {
-    if version >= TOPIC_ID_VERSION {
-        (TopicName::default(), id)
-    } else {
-        (TopicName(StrBytes::from_string(topic.to_owned())), Uuid::nil())
-    }
 }
 
 #[cfg(test)]

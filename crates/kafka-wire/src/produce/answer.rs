@@ -1,6 +1,7 @@
 //! The answer to a Produce request in which nothing went wrong, read without allocating.
 
 use super::{FLEXIBLE_FROM, ProduceTopic, TOPIC_ID_FROM};
+use crate::primitive::Take;
 
 /// From here on an answer tells where a log begins, and from the second one on which records are to blame, in words.
 const LOG_START_FROM: i16 = 5;
@@ -33,112 +34,66 @@ pub fn read_appended(
     appended: impl FnMut(Appended),
 ) -> bool {
     let flexible = version >= FLEXIBLE_FROM;
-    Reader { version, flexible, left: frame }.read(topics, appended).is_some()
+    Reader { version, take: Take { flexible, left: frame } }.read(topics, appended).is_some()
 }
 
 struct Reader<'a> {
     version: i16,
-    flexible: bool,
-    left: &'a [u8],
+    take: Take<'a>,
 }
 
 impl Reader<'_> {
     fn read(&mut self, topics: &[ProduceTopic], mut appended: impl FnMut(Appended)) -> Option<()> {
-        let _correlation_id: [u8; 4] = self.take()?;
-        self.no_tags()?;
-        let count = self.count()?;
+        let _correlation_id = self.take.i32()?;
+        self.take.no_tags()?;
+        let count = self.take.count()?;
         let mut expected = 0;
         for _ in 0..count {
             let topic = self.topic(topics, expected)?;
             expected = topic + 1;
-            for _ in 0..self.count()? {
+            for _ in 0..self.take.count()? {
                 appended(self.partition(topic)?);
             }
-            self.no_tags()?;
+            self.take.no_tags()?;
         }
-        let _throttle_ms: [u8; 4] = self.take()?;
-        self.no_tags()?;
-        self.left.is_empty().then_some(())
+        let _throttle_ms = self.take.i32()?;
+        self.take.no_tags()?;
+        self.take.left.is_empty().then_some(())
     }
 
     /// The index of the topic that is answered, most likely `expected`.
     fn topic(&mut self, topics: &[ProduceTopic], expected: usize) -> Option<usize> {
         let order = (expected..topics.len()).chain(0..expected.min(topics.len()));
         if self.version >= TOPIC_ID_FROM {
-            let id: [u8; 16] = self.take()?;
+            let id: [u8; 16] = self.take.array()?;
             return order.into_iter().find(|index| *topics[*index].topic_id.as_bytes() == id);
         }
-        let length =
-            if self.flexible { self.count()? } else { usize::try_from(self.i16()?).ok()? };
-        let name = self.bytes(length)?;
+        let name = self.take.string()?;
         order.into_iter().find(|index| topics[*index].name.as_bytes() == name)
     }
 
     fn partition(&mut self, topic: usize) -> Option<Appended> {
-        let partition = i32::from_be_bytes(self.take()?);
-        if self.i16()? != 0 {
+        let partition = self.take.i32()?;
+        if self.take.i16()? != 0 {
             return None;
         }
         let appended = Appended {
             topic,
             partition,
-            base_offset: i64::from_be_bytes(self.take()?),
-            log_append_time_ms: i64::from_be_bytes(self.take()?),
+            base_offset: self.take.i64()?,
+            log_append_time_ms: self.take.i64()?,
             log_start_offset: match self.version {
-                LOG_START_FROM.. => i64::from_be_bytes(self.take()?),
+                LOG_START_FROM.. => self.take.i64()?,
                 _ => -1,
             },
         };
         if self.version >= RECORD_ERRORS_FROM {
-            let is_blameless = self.count()? == 0 && self.is_null()?;
+            let is_blameless = self.take.count()? == 0 && self.take.is_null()?;
             if !is_blameless {
                 return None;
             }
         }
-        self.no_tags()?;
+        self.take.no_tags()?;
         Some(appended)
-    }
-
-    fn bytes(&mut self, length: usize) -> Option<&[u8]> {
-        let (bytes, left) = self.left.split_at_checked(length)?;
-        self.left = left;
-        Some(bytes)
-    }
-
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.bytes(N)?.try_into().ok()
-    }
-
-    fn i16(&mut self) -> Option<i16> {
-        Some(i16::from_be_bytes(self.take()?))
-    }
-
-    /// An array's count, or a compact string's length. A larger one than a few bytes can say is left to the decoder.
-    fn count(&mut self) -> Option<usize> {
-        if !self.flexible {
-            return usize::try_from(i32::from_be_bytes(self.take()?)).ok();
-        }
-        let [low] = self.take()?;
-        let value = if low < 0x80 {
-            usize::from(low)
-        } else {
-            let [high] = self.take()?;
-            if high >= 0x80 {
-                return None;
-            }
-            usize::from(high) << 7 | usize::from(low & 0x7f)
-        };
-        value.checked_sub(1)
-    }
-
-    /// Whether a nullable string is null.
-    fn is_null(&mut self) -> Option<bool> {
-        if self.flexible { Some(self.take()? == [0]) } else { Some(self.i16()? == -1) }
-    }
-
-    /// An empty section of tagged fields, where the version has them.
-    fn no_tags(&mut self) -> Option<()> {
-        let is_empty = !self.flexible || self.take()? == [0];
-        is_empty.then_some(())
     }
 }

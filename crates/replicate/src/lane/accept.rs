@@ -1,7 +1,5 @@
 //! Fetched bytes in: split, judged, numbered.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use forward::planted::{Bug, has, strikes};
 use forward::{
@@ -12,7 +10,7 @@ use kafka_wire::record::{Batch, BatchError, BatchHeader, BatchV2, split};
 use thiserror::Error;
 
 use super::{Duty, Lane, Outgoing, Phase};
-use crate::budget::Lease;
+use crate::budget::SharedLease;
 
 /// What a fetch brought to one lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +46,7 @@ impl Lane {
         &mut self,
         records: Bytes,
         aborted: &mut AbortedFilter,
-        lease: &Arc<Lease>,
+        lease: &SharedLease,
     ) -> Result<Accepted, AcceptFault> {
         let mut accepted = Accepted::default();
         self.must_check = false;
@@ -99,7 +97,7 @@ impl Lane {
         &mut self,
         batch: Batch,
         aborted: &mut AbortedFilter,
-        lease: &Arc<Lease>,
+        lease: &SharedLease,
         accepted: &mut Accepted,
     ) -> Result<bool, AcceptFault> {
         let offset = SourceOffset(batch.base_offset());
@@ -162,7 +160,7 @@ impl Lane {
         &mut self,
         batch: &Batch,
         reason: RebuildReason,
-        lease: &Arc<Lease>,
+        lease: &SharedLease,
         accepted: &mut Accepted,
     ) -> Result<(), AcceptFault> {
         let offset = SourceOffset(batch.base_offset());
@@ -202,7 +200,7 @@ impl Lane {
         count: i64,
         source_next: SourceOffset,
         rebuilt: Option<RebuildReason>,
-        lease: &Arc<Lease>,
+        lease: &SharedLease,
     ) {
         self.push_in_parts(Outgoing {
             batch,
@@ -211,7 +209,7 @@ impl Lane {
             source_start,
             source_next,
             rebuilt,
-            lease: Arc::clone(lease),
+            lease: lease.clone(),
             leases: Vec::new(),
             is_final: false,
         });

@@ -5,8 +5,6 @@
 //! of them is to be sent, and merges only what waits already: nothing waits for a neighbour. A merged batch is one batch from
 //! then on. It is sent again as it is, and refused, cut or acknowledged as a whole; a batch that was sent once is never merged.
 
-use std::sync::Arc;
-
 use forward::RebuildReason;
 use forward::planted::{Bug, has};
 use kafka_wire::compression::Compression;
@@ -111,7 +109,7 @@ impl Lane {
             former_bytes += part.size_bytes();
             whole.count += part.count;
             whole.source_next = part.source_next;
-            if !Arc::ptr_eq(whole.leases.last().unwrap_or(&whole.lease), &part.lease) {
+            if !whole.leases.last().unwrap_or(&whole.lease).is_of_same_frame(&part.lease) {
                 whole.leases.push(part.lease);
             }
             whole.leases.extend(part.leases);

@@ -11,7 +11,7 @@ use forward::{Ordinal, SourceOffset, TargetTraits};
 use kafka_wire::record::{Batch, BatchError, BatchOptions, BatchV2, encode_batch};
 
 use super::{Lane, LaneProgress, LaneRecord, LaneSeed};
-use crate::budget::Lease;
+use crate::budget::SharedLease;
 use crate::journal::{OutputCut, SourcePlace};
 use crate::lane::accept::AcceptFault;
 use crate::progress::LaneStatus;
@@ -34,7 +34,7 @@ pub(crate) struct Input {
     pub(crate) batch: BatchV2,
     /// Records before it are none of ours.
     pub(crate) from: SourceOffset,
-    pub(crate) lease: Arc<Lease>,
+    pub(crate) lease: SharedLease,
 }
 
 impl LaneSeed {
@@ -77,7 +77,7 @@ impl Lane {
         let input = Input {
             batch: outgoing.batch.clone(),
             from: outgoing.source_start,
-            lease: Arc::clone(&outgoing.lease),
+            lease: outgoing.lease.clone(),
         };
         self.in_flight.push_back(outgoing);
         Some(input)
@@ -109,7 +109,7 @@ impl Lane {
     pub(super) fn push_input(
         &mut self,
         batch: Batch,
-        lease: &Arc<Lease>,
+        lease: &SharedLease,
     ) -> Result<(), AcceptFault> {
         let (first, next) = (SourceOffset(batch.base_offset()), SourceOffset(batch.next_offset()));
         let batch = match batch {
@@ -137,7 +137,7 @@ impl Lane {
         &mut self,
         batch: BatchV2,
         place: SourcePlace,
-        lease: &Arc<Lease>,
+        lease: &SharedLease,
     ) -> Result<(), AcceptFault> {
         let first = self.next_ordinal;
         let count = i64::from(batch.header.record_count);

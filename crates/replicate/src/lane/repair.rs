@@ -4,15 +4,13 @@
 //! opens a new producer epoch after that, so no sequence is ever used for other bytes (P2), and the
 //! refused batch is the first one the target does not have.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use bytes::Bytes;
 use forward::{DropReason, Ordinal, RebuildReason, SourceOffset, TargetOffset, rebuild};
 use kafka_wire::compression::Compression;
 use kafka_wire::record::{
     Batch, BatchError, BatchHeader, BatchOptions, BatchV2, Record, encode_batch,
 };
+use std::collections::BTreeSet;
 
 use super::accept::encode;
 use super::{Lane, Outgoing};
@@ -201,7 +199,7 @@ impl Lane {
             source_start: self.runs.source_of(ordinal).unwrap_or(whole.source_start),
             source_next: whole.source_next,
             rebuilt: Some(reason),
-            lease: Arc::clone(&whole.lease),
+            lease: whole.lease.clone(),
             leases: whole.leases.clone(),
             is_final: true,
         }

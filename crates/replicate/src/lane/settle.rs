@@ -78,10 +78,6 @@ impl Lane {
         self.failures = 0;
         self.is_dirty = true;
         self.settle(&outgoing, base.plus(outgoing.count));
-        if !self.has_unsent_or_sent() {
-            // Thousands of quiet lanes must not keep the room of their last batches.
-            (self.ready, self.in_flight) = Default::default();
-        }
         Ok(base.since(expected))
     }
 

@@ -6,7 +6,6 @@
 //! a restart. What is journaled survives, nothing else does.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -148,11 +147,11 @@ struct World {
     lane: Lane,
     /// Answers on the way to the lane, oldest first: a base offset or a failure.
     answers: VecDeque<Option<i64>>,
-    lease: Arc<Lease>,
+    lease: SharedLease,
 }
 
 impl World {
-    fn new(seed: u64, lease: Arc<Lease>) -> Self {
+    fn new(seed: u64, lease: SharedLease) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let source = source(&mut random);
         let journal = LaneRecord {
@@ -313,8 +312,9 @@ impl World {
     }
 }
 
-async fn lease() -> Arc<Lease> {
-    Arc::new(ByteBudget::new(1 << 20).reserve(1).await)
+async fn lease() -> SharedLease {
+    let budget = ByteBudget::new(1 << 20);
+    budget.share(budget.reserve(1).await)
 }
 
 proptest! {
@@ -335,7 +335,7 @@ proptest! {
 #[tokio::test]
 async fn a_gap_below_the_end_is_read_over() {
     let lease = lease().await;
-    let mut lane = World::new(0, Arc::clone(&lease)).lane;
+    let mut lane = World::new(0, lease.clone()).lane;
     lane.end = Some(SourceOffset(10));
     lane.position = SourceOffset(8);
     lane.accept(batch_of(&[12, 13]), &mut AbortedFilter::new([]), &lease).unwrap();
@@ -348,7 +348,7 @@ async fn a_gap_below_the_end_is_read_over() {
 #[tokio::test]
 async fn what_was_only_planned_is_planned_anew() {
     let lease = lease().await;
-    let mut world = World::new(0, Arc::clone(&lease));
+    let mut world = World::new(0, lease.clone());
     for offsets in [[3, 4], [8, 9]] {
         world.lane.accept(batch_of(&offsets), &mut AbortedFilter::new([]), &lease).unwrap();
     }
@@ -363,7 +363,7 @@ async fn what_was_only_planned_is_planned_anew() {
 #[tokio::test]
 async fn an_end_while_the_lane_waits_keeps_the_runs() {
     let lease = lease().await;
-    let mut world = World::new(0, Arc::clone(&lease));
+    let mut world = World::new(0, lease.clone());
     world.lane.accept(batch_of(&[3, 4]), &mut AbortedFilter::new([]), &lease).unwrap();
     world.open();
     world.journal();
@@ -379,7 +379,7 @@ async fn an_end_while_the_lane_waits_keeps_the_runs() {
 #[tokio::test]
 async fn old_batches_wait_for_strays() {
     let lease = lease().await;
-    let mut world = World::new(0, Arc::clone(&lease));
+    let mut world = World::new(0, lease.clone());
     let until = Instant::now() + Duration::from_secs(30);
     world.lane.accept(batch_of(&[3, 4]), &mut AbortedFilter::new([]), &lease).unwrap();
     world.lane.expect_strays(until);
@@ -434,7 +434,7 @@ async fn a_lane_that_keeps_up_merges_nothing() {
 /// An open lane with batches of two records that wait to be sent.
 async fn waiting(firsts: &[i64]) -> World {
     let lease = lease().await;
-    let mut world = World::new(0, Arc::clone(&lease));
+    let mut world = World::new(0, lease.clone());
     for first in firsts {
         let blob = batch_of(&[*first, first + 1]);
         world.lane.accept(blob, &mut AbortedFilter::new([]), &lease).unwrap();

@@ -35,9 +35,10 @@ pub(super) struct Packed {
     number: u64,
     /// Where headers are written.
     headers: BytesMut,
-    /// Room for the batches of a request, and for the lanes that find none in it.
+    /// Room for the batches of a request, for the lanes that find none in it, and for those that queue again meanwhile.
     batches: Vec<(StrBytes, Uuid, ProducePartition)>,
     skipped: VecDeque<LaneId>,
+    queue: VecDeque<LaneId>,
 }
 
 impl Packed {
@@ -53,7 +54,9 @@ impl Packed {
 impl Worker {
     /// The batches by topic, in room that was used before.
     pub(super) fn topics_of(&mut self, mut packing: Packing) -> Vec<ProduceTopic> {
-        packing.batches.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        if !packing.batches.is_sorted_by(|(a, ..), (b, ..)| a <= b) {
+            packing.batches.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        }
         let mut topics = self.requests.topics.pop().unwrap_or_default();
         let mut count = 0;
         for (name, topic_id, partition) in packing.batches.drain(..) {
@@ -79,7 +82,8 @@ impl Worker {
             bytes: 0,
         };
         let Some(broker) = self.targets.get_mut(&id) else { return packing };
-        let mut waiting = std::mem::take(&mut broker.queue);
+        let mut waiting =
+            std::mem::replace(&mut broker.queue, std::mem::take(&mut self.packed.queue));
         let mut skipped = std::mem::take(&mut self.packed.skipped);
         self.packed.number += 1;
         while packing.bytes < REQUEST_BYTES_ENOUGH
@@ -114,9 +118,8 @@ impl Worker {
             skipped.append(&mut waiting);
             skipped.append(&mut broker.queue);
             std::mem::swap(&mut broker.queue, &mut skipped);
-            // Both queues keep their room.
-            self.packed.skipped =
-                if waiting.capacity() > skipped.capacity() { waiting } else { skipped };
+            // All three keep their room.
+            (self.packed.skipped, self.packed.queue) = (skipped, waiting);
         }
         packing
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use forward::AbortedFilter;
 use kafka_client::{
-    BrokerConnection, ClientError, FetchPartition, FetchSession, FetchSettings, FetchedPartition,
-    Isolation,
+    Answer, BrokerConnection, ClientError, FetchError, FetchPartition, FetchSession, FetchSettings,
+    FetchedPartition, Isolation,
 };
 use kafka_wire::ErrorCode;
-use kafka_wire::messages::{ApiKey, FetchResponse};
+use kafka_wire::messages::ApiKey;
 use kafka_wire::record::{Batch, split};
 use tokio::time::sleep;
 
@@ -18,7 +18,7 @@ use super::distance::{factor_of, times};
 use super::portions::Portions;
 use super::requests::Pending;
 use super::{Done, LaneId, Sign, Worker, backoff, is_session_lost};
-use crate::budget::Lease;
+use crate::budget::{Lease, SharedLease};
 use crate::event::Event;
 use crate::lane::{Lane, Phase};
 use crate::spec::TaskLimits;
@@ -36,6 +36,9 @@ const SHORT_WAIT_MS: i32 = 5;
 /// each question costs a look at every lane. Other lanes that come or may be read again wait for its answer.
 const QUIET_WAIT_FACTOR: i32 = 3;
 const QUIET_ANSWERS: u32 = 2;
+
+/// Room for so many partitions is kept from one fetch to the next.
+const KEPT_PARTITIONS: usize = 256;
 
 /// What a source broker's fetching is doing.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -249,7 +252,8 @@ impl Worker {
         let (bytes_max, partition_bytes_max) = broker.answer_bytes(limits);
         let mut portions = Portions::new(bytes_max, partition_bytes_max, broker.behind);
         broker.behind = 0;
-        let mut wanted = Vec::new();
+        let mut wanted = std::mem::take(&mut self.requests.wanted);
+        wanted.clear();
         let mut lacks_room = false;
         broker.crowd = 0;
         for id in &broker.lanes {
@@ -285,6 +289,7 @@ impl Worker {
         broker.reserve = usize::try_from(portions.total()).unwrap_or(0);
         broker.full = portions.full().min(lease.bytes());
         if wanted.is_empty() || self.is_closing {
+            self.requests.wanted = wanted;
             return;
         }
         let wait = i32::try_from(limits.fetch_wait.as_millis()).unwrap_or(i32::MAX);
@@ -302,34 +307,41 @@ impl Worker {
             isolation: Isolation::ReadCommitted,
             ..FetchSettings::default()
         };
-        let (request, version) = broker.session.request(connection.versions(), &settings, &wanted);
         broker.state = Reading::Busy;
-        let options = kafka_client::CallOptions {
-            version_max: Some(version),
-            ..kafka_client::CallOptions::default()
-        };
         let tag = self.requests.note(Pending::Fetch { broker: id, lease });
-        connection.fetch_to(&request, options, &self.requests.answers, tag);
+        let answers = &mut self.requests.answers;
+        connection.fetch_to(&mut broker.session, &settings, &wanted, answers, tag);
+        if wanted.capacity() <= KEPT_PARTITIONS {
+            self.requests.wanted = wanted;
+        }
     }
 
     /// Hands a fetch answer to its lanes.
-    pub(super) fn fetched(
+    pub(super) fn fetched(&mut self, id: i32, lease: Lease, answer: Answer) {
+        let Some(broker) = self.sources.get_mut(&id) else { return };
+        broker.state = Reading::Ready;
+        let mut fetched = std::mem::take(&mut self.requests.fetched);
+        match answer.fetched(&mut broker.session, &mut fetched) {
+            Ok(()) => self.take_partitions(id, lease, &mut fetched),
+            Err(FetchError::Session(error)) if is_session_lost(&error) => {}
+            Err(FetchError::Client(error)) => {
+                self.source_failed(id, &error.to_string(), error.cure());
+            }
+            Err(error) => self.source_failed(id, &error.to_string(), None),
+        }
+        fetched.clear();
+        if fetched.capacity() <= KEPT_PARTITIONS {
+            self.requests.fetched = fetched;
+        }
+    }
+
+    fn take_partitions(
         &mut self,
         id: i32,
         mut lease: Lease,
-        result: Result<FetchResponse, ClientError>,
+        partitions: &mut Vec<FetchedPartition>,
     ) {
         let Some(broker) = self.sources.get_mut(&id) else { return };
-        broker.state = Reading::Ready;
-        let response = match result {
-            Ok(response) => response,
-            Err(error) => return self.source_failed(id, &error.to_string(), error.cure()),
-        };
-        let partitions = match broker.session.handle(response) {
-            Ok(partitions) => partitions,
-            Err(error) if is_session_lost(&error) => return,
-            Err(error) => return self.source_failed(id, &error.to_string(), None),
-        };
         broker.failures = 0;
         broker.quiet_answers =
             if partitions.is_empty() { broker.quiet_answers.saturating_add(1) } else { 0 };
@@ -338,10 +350,10 @@ impl Worker {
         lease.shrink(bytes);
         broker.note_answer(bytes, &self.ctx.limits);
         let pace = &self.ctx.pace;
-        pace.spend(bytes, if pace.counts_records() { records_of(&partitions) } else { 0 });
-        let lease = Arc::new(lease);
-        let mut touched = Vec::new();
-        for partition in partitions {
+        pace.spend(bytes, if pace.counts_records() { records_of(partitions) } else { 0 });
+        let lease = self.ctx.budget.share(lease);
+        let mut touched = std::mem::take(&mut self.requests.touched);
+        for partition in partitions.drain(..) {
             let lanes = self.by_source.get(&*partition.topic);
             if let Some(id) = lanes.and_then(|lanes| lanes.get(&partition.partition)).copied() {
                 self.take_partition(id, tells, partition, &lease);
@@ -349,13 +361,17 @@ impl Worker {
             }
         }
         self.journal_new_runs(&touched);
-        for id in touched {
+        for id in touched.drain(..) {
             self.open_if_needed(id);
             self.enqueue(id);
             if self.lanes[id].has_input() {
                 self.wake_reader(id);
             }
             self.note_state(id);
+            self.keep_room(id);
+        }
+        if touched.capacity() <= KEPT_PARTITIONS {
+            self.requests.touched = touched;
         }
     }
 
@@ -365,7 +381,7 @@ impl Worker {
         id: LaneId,
         tells: bool,
         fetched: FetchedPartition,
-        lease: &Arc<Lease>,
+        lease: &SharedLease,
     ) {
         let lane = &mut self.lanes[id];
         if lane.phase == Phase::Stopped
@@ -395,6 +411,11 @@ impl Worker {
         let aborted =
             fetched.aborted.iter().map(|aborted| (aborted.producer_id, aborted.first_offset));
         let mut filter = AbortedFilter::new(aborted);
+        if lane.lacks_room()
+            && let Some(room) = self.rooms.pop()
+        {
+            lane.give_room(room);
+        }
         if let Err(fault) = lane.accept(fetched.records, &mut filter, lease) {
             self.stop_lane(
                 id,

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use kafka_client::{Answer, AnswerQueue, BrokerConnection, ProduceAck};
+use kafka_client::{
+    Answer, AnswerQueue, BrokerConnection, FetchPartition, FetchedPartition, ProduceAck,
+};
 use kafka_wire::produce::ProduceTopic;
 use tokio::time::{Instant, timeout_at};
 
@@ -26,6 +28,10 @@ pub(super) struct Requests {
     pub(super) acks: Vec<ProduceAck>,
     pub(super) lanes: Vec<Vec<LaneId>>,
     pub(super) topics: Vec<Vec<ProduceTopic>>,
+    /// Room for what fetches ask and bring, and for the lanes that it is for.
+    pub(super) wanted: Vec<FetchPartition>,
+    pub(super) fetched: Vec<FetchedPartition>,
+    pub(super) touched: Vec<LaneId>,
 }
 
 /// A request under way.
@@ -85,7 +91,7 @@ impl Worker {
     fn take_answer(&mut self, answer: Answer) {
         match self.requests.pending.remove(&answer.tag) {
             Some(Pending::Fetch { broker, lease }) => {
-                self.fetched(broker, lease, answer.fetched());
+                self.fetched(broker, lease, answer);
             }
             Some(Pending::Produce(produce)) => {
                 let Produce { broker, number, connection, bytes, lanes, mut topics } = produce;

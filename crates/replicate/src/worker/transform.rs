@@ -21,7 +21,7 @@ use self::failure::{Told, headers_of};
 use self::outlets::{Emission, Outlet, Refusal};
 use self::topics::{Topic, TopicId};
 use super::{LaneId, Worker};
-use crate::budget::Lease;
+use crate::budget::SharedLease;
 use crate::lane::{Duty, Input, Lane, Phase};
 use crate::spec::Transform;
 
@@ -66,7 +66,7 @@ struct Reader {
     /// Batches of the source that are not done, oldest first.
     pending: VecDeque<Pending>,
     /// The share of the budget of what was read last.
-    lease: Option<Arc<Lease>>,
+    lease: Option<SharedLease>,
     is_queued: bool,
     /// Nothing more is taken: a record failed, and the rule says that the task ends there.
     has_failed: bool,
@@ -250,7 +250,7 @@ impl Worker {
             if reader.input.is_none() {
                 let Some(input) = self.lanes[id].take_input() else { return false };
                 reader.pending.push_back(Pending::default());
-                reader.lease = Some(Arc::clone(&input.lease));
+                reader.lease = Some(input.lease.clone());
                 match Decoding::new(&input, &limits) {
                     Ok(decoding) => reader.input = Some(decoding),
                     Err(error) => return self.undecodable(id, &error),

@@ -215,6 +215,7 @@ impl Worker {
             self.settle(*lane);
             self.enqueue(*lane);
             self.note_state(*lane);
+            self.keep_room(*lane);
         }
         self.requests.reuse(ended.lanes, acks);
     }

@@ -38,8 +38,10 @@ async fn through(pool: &Arc<FramePool>, frames: &[Vec<u8>], pipe_bytes: usize) -
     found
 }
 
+/// Bytes in buffers that nobody uses.
 fn free_bytes(pool: &FramePool) -> usize {
-    pool.free.lock().unwrap().bytes
+    let mut buffers = pool.buffers();
+    buffers.iter_mut().filter_map(|buffer| buffer.reclaim().then_some(buffer.bytes)).sum()
 }
 
 #[tokio::test]
@@ -66,29 +68,51 @@ async fn large_frames_begin_at_a_page_and_their_memory_is_used_again() {
 /// What came with the length is copied to where the rest, which the kernel writes, begins at a page.
 #[test]
 fn the_rest_of_a_frame_begins_at_a_page() {
-    let pool = Arc::<FramePool>::default();
-    for arrived in [0, 1, 4092, 4096, 5000] {
-        let mut buffer = FrameBuffer::new(&pool, &vec![7; arrived], 300_000);
-        assert_eq!(buffer.as_ref(), vec![7; arrived]);
-        let rest = buffer.memory.chunk_mut().as_mut_ptr();
-        assert_eq!(rest.align_offset(PAGE_BYTES), 0, "{arrived}");
+    let pool = FramePool::default();
+    for arrived in [0, 1, 4092, 4096, 5000, 1, 0] {
+        let arrived = vec![7; arrived];
+        let mut filling = Filling::new(&pool, &arrived, 300_000);
+        let rest = filling.buffer.rest.chunk_mut().as_mut_ptr();
+        assert_eq!(rest.align_offset(PAGE_BYTES), 0, "{}", arrived.len());
+        filling.buffer.rest.put_bytes(9, filling.missing);
+        let frame = filling.finish(&pool);
+        assert_eq!(frame, [arrived.clone(), vec![9; 300_000 - arrived.len()]].concat());
+        assert_eq!(pool.buffers().len(), 1, "the memory is the same each time");
     }
 }
 
 #[test]
 fn what_is_kept_is_bounded() {
-    let pool = Arc::<FramePool>::default();
-    let buffer = |bytes| FrameBuffer::new(&pool, &[], bytes);
-    let taken: Vec<FrameBuffer> = (0..10).map(|_| buffer(4 << 20)).collect();
-    drop(buffer(KEPT_BYTES_MAX + 1));
+    let pool = FramePool::default();
+    let filled = |bytes| {
+        let mut filling = Filling::new(&pool, &[], bytes);
+        filling.buffer.rest.put_bytes(0, bytes);
+        filling.finish(&pool)
+    };
+    let taken: Vec<Bytes> = (0..10).map(|_| filled(4 << 20)).collect();
+    drop(filled(KEPT_BYTES_MAX + 1));
+    assert!(!pool.trim(), "all of it is in use");
+    assert_eq!(pool.buffers().len(), 10);
     assert_eq!(free_bytes(&pool), 0);
     drop(taken);
+    assert!(pool.trim());
     let free = free_bytes(&pool);
     assert!(free > FREE_BYTES_MAX / 2 && free <= FREE_BYTES_MAX, "{free}");
-    drop(buffer(1 << 20));
+    drop(filled(1 << 20));
     let new = free_bytes(&pool) - free;
     let fits = 1 << 20..(1 << 20) + 2 * SIZE_STEP_BYTES;
     assert!(fits.contains(&new), "a frame takes what it needs: {new}");
+}
+
+/// After a flood the first small frame gives memory back.
+#[tokio::test]
+async fn idle_memory_is_given_back() {
+    let pool = Arc::<FramePool>::default();
+    let frames = vec![frame(6 << 20, 1); 5];
+    drop(through(&pool, &frames, 1 << 20).await);
+    assert!(free_bytes(&pool) > FREE_BYTES_MAX);
+    drop(through(&pool, &[frame(10, 1)], 1 << 20).await);
+    assert!(free_bytes(&pool) <= FREE_BYTES_MAX);
 }
 
 proptest! {

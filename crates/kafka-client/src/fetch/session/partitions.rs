@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use kafka_wire::Uuid;
+use kafka_wire::{Uuid, fetch::ForgottenPartition};
 
-use super::{Forgotten, Known};
+use super::Known;
 
 /// The partitions of a session.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +36,11 @@ impl Partitions {
         self.topics.get(topic).is_some_and(|topic| topic.contains_key(&partition))
     }
 
+    /// The name of a topic, shared.
+    pub(super) fn name(&self, topic: &str) -> Option<&Arc<str>> {
+        self.topics.get_key_value(topic).map(|(name, _)| name)
+    }
+
     pub(super) fn topic_ids(&self) -> impl Iterator<Item = Uuid> + '_ {
         self.topics.values().flat_map(BTreeMap::values).map(|noted| noted.known.topic_id)
     }
@@ -59,21 +64,20 @@ impl Partitions {
         before.map(|before| before.known)
     }
 
-    /// Forgets what was not noted since the round began, and gives it.
-    pub(super) fn drop_unnoted(&mut self) -> Vec<Forgotten> {
-        let mut dropped = Vec::new();
+    /// Forgets what was not noted since the round began, and puts it behind what is in `dropped`.
+    pub(super) fn drop_unnoted(&mut self, dropped: &mut Vec<ForgottenPartition>) {
         if self.noted == self.count {
-            return dropped;
+            return;
         }
         let round = self.round;
         for (topic, partitions) in &mut self.topics {
             let gone = partitions.extract_if(.., |_, noted| noted.round != round);
-            dropped.extend(
-                gone.map(|(partition, noted)| (Arc::clone(topic), partition, noted.known.topic_id)),
-            );
+            dropped.extend(gone.map(|(partition, noted)| {
+                self.count -= 1;
+                let topic_id = noted.known.topic_id;
+                ForgottenPartition { topic: Arc::clone(topic), topic_id, partition }
+            }));
         }
         self.topics.retain(|_, partitions| !partitions.is_empty());
-        self.count -= dropped.len();
-        dropped
     }
 }

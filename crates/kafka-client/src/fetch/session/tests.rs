@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use kafka_wire::messages::{
-    ApiVersionsResponse,
-    api_versions_response::ApiVersion,
-    fetch_response::{FetchableTopicResponse, PartitionData},
+use kafka_wire::{
+    message::{encode_request, encode_response},
+    messages::{
+        ApiVersionsResponse, ResponseKind, TopicName,
+        api_versions_response::ApiVersion,
+        fetch_response::{FetchableTopicResponse, PartitionData},
+    },
+    protocol::StrBytes,
 };
 use proptest::prelude::*;
 
-use super::*;
+use super::{wire::identity, *};
 
 /// What the broker keeps of a partition: (offset, leader epoch, last fetched epoch, bytes).
 type Kept = (i64, i32, i32, i32);
@@ -126,6 +130,11 @@ fn answer(session_id: i32, about: &BTreeMap<Key, Kept>) -> FetchResponse {
         .with_responses(about.iter().map(topic).collect())
 }
 
+fn frame_of(version: i16, answer: FetchResponse) -> Bytes {
+    let answer = ResponseKind::Fetch(answer);
+    encode_response(42, ApiKey::Fetch, version, &answer).unwrap().slice(4..)
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     /// Ask for these, and take the answer.
@@ -198,7 +207,11 @@ proptest! {
                 Step::Fetch(wanted) => {
                     let mut resets = 0;
                     loop {
+                        let mut twin = session.clone();
                         let (request, version) = session.request(&versions, &settings, &wanted);
+                        let (frame, _) = twin.request_frame(
+                            &mut BytesMut::new(), (42, "kferry"), &versions, &settings, &wanted);
+                        prop_assert_eq!(frame, encode_request(42, "kferry", version, &request).unwrap());
                         prop_assert!(version <= fetch_max);
                         if version < SESSION_VERSION {
                             prop_assert_eq!((request.session_id, request.session_epoch), (0, FINAL_EPOCH));
@@ -207,7 +220,13 @@ proptest! {
                             Ok((id, about)) => {
                                 prop_assert_eq!(&about, &expected(&wanted, version));
                                 let id = if version < SESSION_VERSION { 0 } else { id };
-                                let found = session.handle(answer(id, &about)).unwrap();
+                                let answer = answer(id, &about);
+                                let mut read = Vec::new();
+                                let frame = frame_of(version, answer.clone());
+                                prop_assert_eq!(twin.handle_frame(version, &frame, &mut read), Ok(true));
+                                let found = session.handle(answer).unwrap();
+                                prop_assert_eq!(&read, &found);
+                                prop_assert_eq!(format!("{twin:?}"), format!("{session:?}"));
                                 let found: Vec<_> = found.into_iter().map(|p| (p.topic, p.partition)).collect();
                                 prop_assert_eq!(found.len(), wanted.len());
                                 for wish in &wanted {
@@ -216,7 +235,10 @@ proptest! {
                                 break;
                             }
                             Err(code) => {
-                                let error = session.handle(FetchResponse::default().with_error_code(code.0)).unwrap_err();
+                                let answer = FetchResponse::default().with_error_code(code.0);
+                                let frame = frame_of(version, answer.clone());
+                                let error = session.handle(answer).unwrap_err();
+                                prop_assert_eq!(twin.handle_frame(version, &frame, &mut Vec::new()), Err(error.clone()));
                                 prop_assert_eq!(error, FetchSessionError::Reset { code });
                                 resets += 1;
                                 prop_assert!(resets <= 1, "one reset is enough");
@@ -289,5 +311,11 @@ fn strange_answers_reset_the_session() {
     check(answer(5, &expected(&[wish(1)], 17)));
     let other = FetchPartition { topic_id: Some(Uuid::from_u128(8)), ..wish(0) };
     check(answer(5, &expected(&[other], 17)));
+    // What was not asked for is left to the decoder, which says so.
+    let mut session = FetchSession::new();
+    session.request(&versions, &settings, &[wish(0)]);
+    let (frame, mut found) = (frame_of(17, answer(5, &expected(&[wish(1)], 17))), Vec::new());
+    assert_eq!(session.handle_frame(17, &frame, &mut found), Ok(false));
+    assert_eq!(found, []);
     assert!(FetchSession::new().handle(answer(5, &BTreeMap::new())).is_err());
 }

@@ -2,7 +2,6 @@
 //! and answers, other writers, journal writes at any moment, kills, sequences about to wrap.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use forward::{
@@ -15,7 +14,7 @@ use kafka_wire::record::{
 use proptest::prelude::*;
 
 use super::{Mirror, Piece, Saved, Slot, State};
-use crate::budget::{ByteBudget, Lease};
+use crate::budget::{ByteBudget, SharedLease};
 use crate::journal::{LaneKey, LaneProgress, LaneRecord, SourceEpochs};
 use crate::lane::{Coalescing, Duty, Lane, LaneSeed, Phase, Recovered};
 use crate::progress::LaneStatus;
@@ -160,7 +159,7 @@ struct Pair {
     refused: BTreeSet<i64>,
     /// The offset map as the journal has it.
     stored: BTreeMap<i64, Segment>,
-    lease: Arc<Lease>,
+    lease: SharedLease,
 }
 
 fn key() -> LaneKey {
@@ -188,7 +187,7 @@ fn lane(record: &LaneRecord, map_end: Option<Segment>) -> Lane {
 }
 
 impl Pair {
-    fn new(seed: u64, lease: Arc<Lease>) -> Self {
+    fn new(seed: u64, lease: SharedLease) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let source = source(&mut random);
         let start = random.i64(0..60);
@@ -470,8 +469,9 @@ proptest! {
     #[test]
     fn the_lane_is_its_model(seed in any::<u64>()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let lease = runtime.block_on(ByteBudget::new(1 << 20).reserve(1));
-        let mut pair = Pair::new(seed, Arc::new(lease));
+        let budget = ByteBudget::new(1 << 20);
+        let lease = budget.share(runtime.block_on(budget.reserve(1)));
+        let mut pair = Pair::new(seed, lease);
         let start = pair.mirror.done;
         pair.run_to_the_end();
         pair.judge(start);

@@ -1,7 +1,5 @@
 //! Outputs, gathered per target partition.
 
-use std::sync::Arc;
-
 use etl::{ErrorCode, RecordError};
 use forward::{Ordinal, SourceOffset, TargetOffset};
 use kafka_wire::compression::Compression;
@@ -10,7 +8,7 @@ use kafka_wire::record::{BatchBuilder, HEADER_BYTES, RecordParts};
 use super::partition::{Origin, by_key, partition_of};
 use super::topics::{Known, TopicId, What};
 use super::{Outcome, Reader, State};
-use crate::budget::Lease;
+use crate::budget::SharedLease;
 use crate::journal::{LaneKey, LaneProgress, LaneRecord, SourcePlace};
 use crate::lane::{Lane, LaneSeed};
 use crate::progress::LaneStatus;
@@ -137,7 +135,7 @@ impl Outlet {
     }
 
     /// Ends the batch.
-    fn flush(&mut self, lanes: &mut [Lane], lease: &Arc<Lease>) -> Result<(), String> {
+    fn flush(&mut self, lanes: &mut [Lane], lease: &SharedLease) -> Result<(), String> {
         let Some(place) = self.place.filter(|_| self.builder.count() > 0) else { return Ok(()) };
         let batch = self.builder.finish().map_err(|error| error.to_string())?;
         self.has_news = true;
