@@ -23,8 +23,8 @@ pub(crate) use self::{
     check::{CheckArgs, RoleArg},
     demo::DemoArgs,
     etl::{
-        EtlArgs, EtlCommand, ExportArgs, ImportArgs, NamedFile, Position, PreviewArgs, RegexArgs,
-        RuleForm, TestArgs, TopicAt,
+        EtlArgs, EtlCommand, ExportArgs, ImportArgs, Position, PreviewArgs, RegexArgs, RuleForm,
+        RunArgs, TestArgs, TopicAt,
     },
     import::{ConvertArgs, ConvertFrom},
     inspect::InspectArgs,

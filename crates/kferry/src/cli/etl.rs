@@ -6,12 +6,14 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 use super::{Format, values};
+use crate::config::rule::NamedFile;
 
 const ETL_EXAMPLES: &str = "\
 Examples:
   kferry etl test -f rule.yaml --sample messages.txt        what the rule makes of each line, step by step
   kferry etl test -f rule.yaml --fetch broker:9092 orders   the same with the last messages of a topic
   kferry etl preview broker:9092 orders                     what is in the topic, and how a rule would read it
+  kferry etl run -f task.yaml                               records of topics put through a rule, into other topics
 
 What a rule may say is in docs/etl.md.
 Exit codes: 0 done, 1 failed, 2 wrong usage or rule.";
@@ -40,6 +42,7 @@ impl EtlArgs {
     /// The form of the output.
     pub(crate) fn format(&self) -> Format {
         match &self.command {
+            EtlCommand::Run(args) => args.output,
             EtlCommand::Test(args) => args.output,
             EtlCommand::Preview(args) => args.output,
             EtlCommand::Regex(args) => args.output,
@@ -51,6 +54,8 @@ impl EtlArgs {
 /// What is done with rules.
 #[derive(Debug, Subcommand)]
 pub(crate) enum EtlCommand {
+    /// Tasks that process records: read, put through a rule, written
+    Run(RunArgs),
     /// What a rule makes of messages, step by step
     Test(Box<TestArgs>),
     /// Messages of a topic as they are, and how a rule would read them
@@ -61,6 +66,43 @@ pub(crate) enum EtlCommand {
     Import(ImportArgs),
     /// A rule as YAML or JSON, every field written out
     Export(ExportArgs),
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  kferry etl run -f task.yaml --check      validates the file and its rule, and connects to nothing
+  kferry etl run -f task.yaml              until Ctrl-C; the same command goes on from there
+  kferry etl run -f task.yaml --once       what is there now, then stop
+
+A task file (docs/etl.md, docs/task.md):
+    name: clean-orders
+    source: broker-a:9092
+    target: broker-b:9092
+    process:
+      rule: rule.yaml
+      topics: {orders: orders-clean}
+
+Exit codes: 0 done, 1 failed (also when a record fails and the rule says that the task ends there), 2 wrong usage, file or rule.";
+
+/// `kferry etl run`.
+#[derive(Debug, Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub(crate) struct RunArgs {
+    /// A file with one task that has `process`, or with a list `tasks` of them
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Process up to the end offsets seen at the start, then stop
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Validate the file, with all that it refers to, and connect to nothing
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Answer Prometheus on this address, such as 127.0.0.1:9404, at /metrics; anyone who reaches it may read it
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) metrics: Option<String>,
+    /// Form of what is written to standard output
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) output: Format,
 }
 
 /// `kferry etl test`.
@@ -199,15 +241,6 @@ pub(crate) enum RuleForm {
     Json,
     /// YAML
     Yaml,
-}
-
-/// A file, and what it stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NamedFile {
-    /// What it stands for.
-    pub(crate) name: String,
-    /// Where it is.
-    pub(crate) path: PathBuf,
 }
 
 fn named_file(text: &str) -> Result<NamedFile, String> {

@@ -20,7 +20,7 @@ use crate::{
 /// A [`Failure`] when a cluster cannot be asked, and one that is told already when something differs.
 pub(crate) async fn run(args: DiffArgs, output: &Output) -> Result<(), Failure> {
     let mut differs = false;
-    for mut setup in config::task::tasks(&args.task)? {
+    for mut setup in config::task::copies(&args.task)? {
         if args.acls {
             setup.spec.acl_sync = AclSync::All;
         }

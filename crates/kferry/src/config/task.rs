@@ -2,6 +2,7 @@
 //!
 //! A file is checked whole before anything connects. What is wrong is told with line, column, the line itself and the cure.
 
+mod process;
 mod read;
 mod section;
 #[cfg(test)]
@@ -56,6 +57,31 @@ pub(crate) fn tasks(args: &TaskArgs) -> Result<Vec<TaskSetup>, Failure> {
     let state = args.settings.state.clone().unwrap_or_else(|| default_state(&spec));
     let has_position_group = args.settings.position_group;
     Ok(vec![TaskSetup { spec, source, target, state, has_position_group }])
+}
+
+/// The tasks of a file.
+///
+/// # Errors
+/// As [`tasks`].
+pub(crate) fn load(file: &Path) -> Result<Vec<TaskSetup>, Failure> {
+    read::load(file)
+}
+
+/// The tasks of a command line, which must be such that copy.
+///
+/// # Errors
+/// As [`tasks`].
+pub(crate) fn copies(args: &TaskArgs) -> Result<Vec<TaskSetup>, Failure> {
+    let setups = tasks(args)?;
+    match setups.iter().find(|setup| setup.spec.transform.is_some()) {
+        None => Ok(setups),
+        Some(found) => {
+            let name = found.spec.name.as_str();
+            Err(Failure::usage(format!("task {name} processes records: it makes no copy")).cure(
+                "see what its rule does with: kferry etl test -f RULE --fetch CONNECTION TOPIC",
+            ))
+        }
+    }
 }
 
 /// The JSON Schema of a task file.

@@ -92,7 +92,7 @@ fn secrets_tables_and_schemas_come_from_files() {
     ran.expect(0, &["\"name\":\"Ann\""]);
     assert!(!ran.all().contains("hunter2"));
     test(spec, "{\"id\":7}", &["--table", &table]).expect(2, &["secret_unknown", "cure:"]);
-    test(spec, "{\"id\":7}", &["--table", "users=x"]).expect(2, &["--table users", "cure:"]);
+    test(spec, "{\"id\":7}", &["--table", "users=x"]).expect(2, &["table users", "cure:"]);
     let schema = format!("7={schema}");
     test("chains: [{kind: decode}]", "\0\0\0\0\x07\x02", &["--whole", "--schema", &schema])
         .expect(0, &["output  {\"a\":1}"]);

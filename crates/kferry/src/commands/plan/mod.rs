@@ -19,7 +19,7 @@ use crate::{
 /// A [`Failure`] when a cluster cannot be asked, and one that is told already when something is in the way.
 pub(crate) async fn run(args: PlanArgs, output: &Output) -> Result<(), Failure> {
     let mut is_blocked = false;
-    for setup in config::task::tasks(&args.task)? {
+    for setup in config::task::copies(&args.task)? {
         let plan = plan(&setup, output).await?;
         is_blocked |= plan.is_blocked();
         show::show(&plan, &setup, output);

@@ -32,6 +32,22 @@ const PARTITIONS_MAX: usize = 1000;
 const TOPICS_MAX: usize = 1000;
 const GROUPS_MAX: usize = 1000;
 
+/// What a rule made of records: name, help, and where it is counted.
+type Processed = (&'static str, &'static str, fn(&PartitionProgress) -> u64);
+const PROCESSED: [Processed; 3] = [
+    ("kferry_records_written_total", "Records that the rule of the task made.", |partition| {
+        partition.records_written
+    }),
+    ("kferry_records_failed_total", "Records that it could not process.", |partition| {
+        partition.records_failed
+    }),
+    (
+        "kferry_dead_letters_total",
+        "Those of them that went to the topic for dead letters.",
+        |partition| partition.dead_letters,
+    ),
+];
+
 /// The states in which a partition and a group can be.
 const LANE_STATES: [LaneState; 6] = [
     LaneState::Starting,
@@ -256,6 +272,9 @@ fn totals(out: &mut Exposition, tasks: &[Seen<'_>]) {
         ),
         |seen| seen.sum(|partition| partition.records_dropped),
     );
+    for (name, help, of) in PROCESSED {
+        per_task(out, tasks, (name, Counter, help), |seen| seen.sum(of));
+    }
     per_task(
         out,
         tasks,

@@ -49,20 +49,43 @@ pub(crate) async fn run(args: SyncArgs, output: &Output) -> Result<(), Failure> 
         return Err(Failure::usage("--check: there is no file to validate")
             .cure("give one with --file; to validate a connection: kferry check CONNECTION"));
     }
-    let mut setups = config::task::tasks(&args.task)?;
-    if args.check {
+    let setups = config::task::tasks(&args.task)?;
+    let run = Run { once: args.once, check: args.check, metrics: args.metrics.as_deref() };
+    run_all(setups, &run, output).await
+}
+
+/// How tasks are run.
+pub(crate) struct Run<'a> {
+    /// End at the offsets seen at the start.
+    pub(crate) once: bool,
+    /// Say that nothing is wrong, and end.
+    pub(crate) check: bool,
+    /// Where Prometheus is answered.
+    pub(crate) metrics: Option<&'a str>,
+}
+
+/// Runs tasks until done or told to stop.
+///
+/// # Errors
+/// What stopped a task.
+pub(crate) async fn run_all(
+    mut setups: Vec<TaskSetup>,
+    run: &Run<'_>,
+    output: &Output,
+) -> Result<(), Failure> {
+    if run.check {
         validated(&setups, output);
         return Ok(());
     }
     let mut jobs = Vec::new();
     let mut budget = None;
     for setup in &mut setups {
-        setup.spec.once |= args.once;
+        setup.spec.once |= run.once;
         let bytes = setup.spec.limits.in_flight_bytes_max;
         budget = budget.or_else(|| Some((ByteBudget::new(bytes), bytes)));
     }
     let metrics = Arc::new(Metrics::default());
-    let _answering = match &args.metrics {
+    let _answering = match run.metrics {
         Some(address) => {
             let served = metrics.serve(address).await?;
             output.note(&format!("metrics: http://{}/metrics", served.address));
@@ -70,7 +93,7 @@ pub(crate) async fn run(args: SyncArgs, output: &Output) -> Result<(), Failure> 
         }
         None => None,
     };
-    let metrics = args.metrics.is_some().then_some(metrics);
+    let metrics = run.metrics.is_some().then_some(metrics);
     if let (Some(metrics), Some((budget, bytes_max))) = (&metrics, &budget) {
         metrics.set_budget(budget.clone(), *bytes_max);
     }

@@ -31,9 +31,29 @@ struct TopicSummary {
     /// Batches that were rebuilt or dropped, by reason.
     reasons: BTreeMap<&'static str, u64>,
     lag_records: i64,
+    /// What a rule made of the records, where there is one.
+    #[serde(flatten, skip_serializing_if = "Processed::is_none")]
+    processed: Processed,
     /// Partitions that need an operator, with what stopped them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stopped: Vec<String>,
+}
+
+/// What a rule made of records.
+#[derive(Debug, Default, Serialize, PartialEq, Eq)]
+struct Processed {
+    /// Records that it made.
+    records_written: u64,
+    /// Records that it could not process.
+    records_failed: u64,
+    /// Those of them that went to the topic for dead letters.
+    dead_letters: u64,
+}
+
+impl Processed {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -141,6 +161,9 @@ fn topic(topic: &TopicProgress) -> TopicSummary {
         summary.batches_rebuilt += partition.batches_rebuilt;
         summary.records_dropped += partition.records_dropped;
         summary.lag_records += partition.lag_records;
+        summary.processed.records_written += partition.records_written;
+        summary.processed.records_failed += partition.records_failed;
+        summary.processed.dead_letters += partition.dead_letters;
         for (reason, count) in &partition.reasons {
             *summary.reasons.entry(*reason).or_default() += *count;
         }
@@ -184,6 +207,7 @@ fn lines(summary: &Summary<'_>, progress: &Progress) -> Vec<String> {
     }
     let mut lines = if summary.topics.is_empty() { Vec::new() } else { table::lines(&table) };
     for topic in &summary.topics {
+        lines.extend(processed_line(topic));
         lines.extend(topic.stopped.iter().map(|stopped| {
             format!("{}: stopped: {}", text::safe(&topic.topic), text::safe(stopped))
         }));
@@ -198,6 +222,20 @@ fn lines(summary: &Summary<'_>, progress: &Progress) -> Vec<String> {
         text::count(summary.records_per_second),
     ));
     lines
+}
+
+/// What a rule made of a topic's records.
+fn processed_line(topic: &TopicSummary) -> Option<String> {
+    let Processed { records_written, records_failed, dead_letters } = topic.processed;
+    let name = text::safe(&topic.topic);
+    let mut line = format!("{name}: {} records written", text::count(records_written));
+    if records_failed > 0 {
+        let _ = write!(line, ", {} failed", text::count(records_failed));
+    }
+    if dead_letters > 0 {
+        let _ = write!(line, ", {} of them to dead letters", text::count(dead_letters));
+    }
+    Some(line).filter(|_| !topic.processed.is_none())
 }
 
 /// How many groups are carried over, and by name those that are not.

@@ -57,8 +57,8 @@ fn is_list(text: &str) -> bool {
         .is_ok_and(|members| members.contains_key("tasks"))
 }
 
-struct Reader<'a> {
-    place: &'a Place<'a>,
+pub(super) struct Reader<'a> {
+    pub(super) place: &'a Place<'a>,
     env: Env<'a>,
 }
 
@@ -120,6 +120,9 @@ impl Reader<'_> {
         let mut spec = spec(&settings);
         spec.once = section.once.unwrap_or(false);
         self.goes_together(&section, &spec)?;
+        if let Some(process) = &section.process {
+            self.process(&section, process, &mut spec)?;
+        }
         let TaskSection { source, target, .. } = section;
         let (source_at, target_at) = (source.referenced, target.referenced);
         let source = self.endpoint("source", source)?.0;
@@ -277,7 +280,7 @@ impl Reader<'_> {
     }
 
     /// Reads a field that is there.
-    fn set<T, E: Display>(
+    pub(super) fn set<T, E: Display>(
         &self,
         field: &str,
         given: Option<&Text>,
@@ -293,7 +296,7 @@ impl Reader<'_> {
     }
 
     /// Reads a field that takes one of a few words.
-    fn choice<T>(
+    pub(super) fn choice<T>(
         &self,
         field: &str,
         given: Option<&Text>,

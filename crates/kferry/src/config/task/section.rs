@@ -9,6 +9,7 @@ use serde::{
 };
 use serde_saphyr::Spanned;
 
+use super::process::ProcessSection;
 use crate::config::connection::ConnectionSection;
 
 /// Text with its place.
@@ -55,6 +56,10 @@ pub(super) struct TaskSection {
     /// Cluster to write to, likewise.
     #[schemars(with = "Endpoint")]
     pub(super) target: Spanned<Endpoint>,
+    /// A rule that records are processed by, and the topics they are read from and written to; without it topics are copied.
+    #[serde(default)]
+    #[schemars(with = "ProcessSection")]
+    pub(super) process: Option<ProcessSection>,
     /// What to carry over: topics with their settings, or also records, or also where consumer groups stand.
     #[serde(default)]
     #[schemars(with = "String", extend("enum" = ["metadata", "metadata_data", "metadata_data_offsets"], "default" = "metadata_data"))]

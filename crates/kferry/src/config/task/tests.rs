@@ -352,7 +352,7 @@ fn every_setting_means_what_it_means_on_the_command_line() {
     // Nothing that there is was left out above.
     let schema = schema();
     let known = schema["$defs"]["Task"]["properties"].as_object().unwrap();
-    let others = ["source", "target", "once", "state", "include", "exclude", "rename"];
+    let others = ["source", "target", "once", "state", "include", "exclude", "rename", "process"];
     assert_eq!(known.len(), settings.len() + others.len(), "{known:?}");
 }
 
@@ -374,8 +374,8 @@ fn the_command_line_has_no_setting_that_a_file_lacks() {
         };
         assert!(is_known, "no field {name}");
     }
-    // `rename` is four options.
-    assert_eq!(names.len(), known.len() + renames.len() - 1 + others.len());
+    // `rename` is four options, `process` none.
+    assert_eq!(names.len(), known.len() - 1 + renames.len() - 1 + others.len());
 }
 
 #[test]
@@ -462,7 +462,7 @@ fn rows(object: &serde_json::Value) -> String {
 fn the_page_has_every_field_of_the_schema() {
     const PAGE: &str = include_str!("../../../../../docs/task.md");
     let schema = schema();
-    for name in ["Task", "Rename", "Tasks", "Connection", "Tls", "Sasl", "Password"] {
+    for name in ["Task", "Process", "Rename", "Tasks", "Connection", "Tls", "Sasl", "Password"] {
         let rows = rows(&schema["$defs"][name]);
         assert!(PAGE.contains(&rows), "docs/task.md lacks the table of {name}:\n{rows}");
     }
@@ -470,6 +470,8 @@ fn the_page_has_every_field_of_the_schema() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("source.yaml"), "bootstrap: [far:1]\n").unwrap();
     std::fs::write(directory.path().join("ca.pem"), "").unwrap();
+    let rule = "{apiVersion: etl/v1, kind: EtlTemplate, spec: {chains: [{analyse: {mode: json}}]}}";
+    std::fs::write(directory.path().join("rule.yaml"), rule).unwrap();
     let mut count = 0;
     for example in examples {
         let env = |name: &str| (name == "KFERRY_PASSWORD").then(|| SECRET.to_owned());
@@ -477,5 +479,5 @@ fn the_page_has_every_field_of_the_schema() {
             .unwrap_or_else(|error| panic!("{error}\n{example}"));
         count += 1;
     }
-    assert!(count >= 2);
+    assert!(count >= 3);
 }

@@ -1,0 +1,150 @@
+//! `kferry etl run`: tasks that process records.
+
+use bytes::Bytes;
+use kafka_wire::record::{BatchOptions, Record};
+
+use super::{
+    pair::Pair,
+    support::{kferry, write},
+};
+
+const RULE: &str = "{apiVersion: etl/v1, kind: EtlTemplate, spec: {chains: [{analyse: {mode: json}, rows: [{key: id}]}]";
+
+/// A pair of clusters with a topic of JSON, one record of which is none, and a task file that processes it.
+fn pair(rule: &str, more: &str) -> (Pair, String) {
+    let pair = Pair::new();
+    pair.source.0.create_topic("events", 1, &[]).unwrap();
+    let values = [r#"{"id":1,"secret":"x"}"#, "poison", r#"{"id":3}"#];
+    let records: Vec<Record> = (0..)
+        .zip(values)
+        .map(|(offset, value)| Record {
+            offset,
+            timestamp: 1_750_000_000_000,
+            key: None,
+            value: Some(Bytes::from_static(value.as_bytes())),
+            headers: Vec::new(),
+        })
+        .collect();
+    pair.source.0.append_records("events", 0, &BatchOptions::default(), &records).unwrap();
+    let directory = pair.path("");
+    write(directory.as_ref(), "rule.yaml", rule);
+    let text = format!(
+        "name: clean\nsource: '{}'\ntarget: '{}'\nstate: state\nprocess:\n  rule: rule.yaml\n  topics: {{events: clean}}\n{more}",
+        pair.source.1.bootstrap(),
+        pair.target.1.bootstrap(),
+    );
+    let task = write(directory.as_ref(), "task.yaml", &text);
+    (pair, task)
+}
+
+fn values(pair: &Pair, topic: &str) -> Vec<String> {
+    let records = pair.target.0.records(topic, 0).unwrap();
+    let text = |record: Record| String::from_utf8(record.value.unwrap().to_vec()).unwrap();
+    records.into_iter().map(text).collect()
+}
+
+#[test]
+fn records_are_processed_and_failed_ones_are_dead_letters() {
+    let rule = format!("{RULE}, failure: {{policy: dlq, dlq: {{topic: dead}}}}}}}}");
+    let (pair, task) = pair(&rule, "  copies: 2\n  create_dead_letter_topic: true\n");
+    let ran = kferry(&["etl", "run", "-f", &task, "--once", "--output", "json"]);
+    ran.expect(0, &[]);
+    assert_eq!(
+        values(&pair, "clean"),
+        [r#"{"id":1}"#, r#"{"id":1}"#, r#"{"id":3}"#, r#"{"id":3}"#]
+    );
+    assert_eq!(values(&pair, "dead"), ["poison"]);
+    let objects = ran.objects();
+    let result = objects.last().unwrap();
+    assert_eq!(result["type"], "result");
+    let topic = &result["topics"][0];
+    assert_eq!((&topic["topic"], &topic["target_topic"]), (&"events".into(), &"clean".into()));
+    assert_eq!(topic["records"], 3);
+    assert_eq!(topic["records_written"], 4);
+    assert_eq!((&topic["records_failed"], &topic["dead_letters"]), (&1.into(), &1.into()));
+    let event = objects.iter().find(|object| object["event"] == "record_failed").unwrap();
+    assert_eq!((&event["offset"], &event["code"]), (&1.into(), &"json_syntax".into()));
+    assert!(event["cure"].as_str().unwrap().contains("producer"), "{event}");
+    // A task file of this kind runs with sync as well; there is nothing left to do.
+    kferry(&["sync", "-f", &task, "--once"]).expect(0, &["0 records"]);
+    assert_eq!(values(&pair, "dead").len(), 1);
+}
+
+#[test]
+fn the_task_ends_at_a_record_that_fails() {
+    let (pair, task) = pair(&format!("{RULE}}}}}"), "");
+    let ran = kferry(&["etl", "run", "-f", &task, "--once"]);
+    ran.expect(
+        1,
+        &[
+            "events-0 at offset 1",
+            "json_syntax",
+            "chains[0].analyse",
+            "cure:",
+            "begins at this record",
+        ],
+    );
+    assert_eq!(values(&pair, "clean"), [r#"{"id":1}"#]);
+    write(
+        pair.path("").as_ref(),
+        "rule.yaml",
+        &format!("{RULE}, failure: {{policy: discard}}}}}}"),
+    );
+    kferry(&["etl", "run", "-f", &task, "--once"]).expect(0, &["1 records written", "1 failed"]);
+    assert_eq!(values(&pair, "clean"), [r#"{"id":1}"#, r#"{"id":3}"#]);
+}
+
+#[test]
+fn a_check_reads_the_rule_and_connects_to_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "rule.yaml", &format!("{RULE}}}}}"));
+    write(
+        directory.path(),
+        "wrong.yaml",
+        &format!("{}}}}}", RULE.replace("mode: json", "mode: jsn")),
+    );
+    let dead = format!("{RULE}, failure: {{policy: dlq, dlq: {{topic: b}}}}}}}}");
+    write(directory.path(), "dead.yaml", &dead);
+    let check = |process: &str, code: i32, words: &[&str]| {
+        let text = format!("source: '127.0.0.1:1'\ntarget: '127.0.0.1:2'\nprocess:\n{process}\n");
+        let path = write(directory.path(), "t.yaml", &text);
+        kferry(&["etl", "run", "-f", &path, "--check"]).expect(code, words);
+    };
+    check("  rule: rule.yaml\n  topics: {a: b}", 0, &["nothing wrong"]);
+    check("  rule: gone.yaml\n  topics: {a: b}", 2, &["gone.yaml", "cure:"]);
+    check("  rule: wrong.yaml\n  topics: {a: b}", 2, &["t.yaml:4:9", "jsn", "cure:"]);
+    check("  rule: dead.yaml\n  topics: {a: b}", 2, &["t.yaml:4:9", "dlq_loop", "cure:"]);
+    check("  rule: rule.yaml\n  topics: {}", 2, &["t.yaml:5:11", "no topic", "cure:"]);
+    check("  rule: rule.yaml\n  topics: {a: b/c}", 2, &["t.yaml:5:15", "no topic name", "cure:"]);
+    check(
+        "  rule: rule.yaml\n  topics: {a: b, c: b}",
+        2,
+        &["t.yaml:5:21", "both go to b", "cure:"],
+    );
+    check("  rule: rule.yaml", 2, &["topics", "cure:"]);
+    check("  topics: {a: b}", 2, &["rule", "cure:"]);
+    let more = |line: &str, words: &[&str]| {
+        check(&format!("  rule: rule.yaml\n  topics: {{a: b}}\n{line}"), 2, words);
+    };
+    more("  copies: 101", &["t.yaml:6:11", "between 1 and 100", "cure:"]);
+    more("  copies: many", &["t.yaml:6:11", "no number", "cure:"]);
+    more("  partitioning: kep", &["t.yaml:6:17", "did you mean keep?"]);
+    more("  compression: lz5", &["t.yaml:6:16", "did you mean lz4?"]);
+    more("  secrets: {k: gone.txt}", &["gone.txt", "cure:"]);
+    more("topics: x", &["t.yaml:6:9", "has no meaning beside process", "process.topics"]);
+    more("sync: metadata_data", &["t.yaml:6:7", "has no meaning beside process"]);
+    more("on_refused_record: skip", &["t.yaml:6:20", "failure"]);
+}
+
+#[test]
+fn what_copies_and_what_processes_are_told_apart() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "rule.yaml", &format!("{RULE}}}}}"));
+    let ends = "source: '127.0.0.1:1'\ntarget: '127.0.0.1:2'\n";
+    let copies = write(directory.path(), "copies.yaml", ends);
+    kferry(&["etl", "run", "-f", &copies]).expect(2, &["has no process", "kferry sync -f"]);
+    let text = format!("{ends}process: {{rule: rule.yaml, topics: {{a: b}}}}\n");
+    let processes = write(directory.path(), "processes.yaml", &text);
+    kferry(&["plan", "-f", &processes]).expect(2, &["makes no copy", "etl test"]);
+    kferry(&["diff", "-f", &processes]).expect(2, &["makes no copy"]);
+}
