@@ -59,6 +59,12 @@ impl From<JournalError> for LookError {
 impl fmt::Display for LookError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // What brokers say beside a refusal is the request's number, connection and buffer: another text each time.
+            Self::Client(role, ClientError::Code { api, code, .. })
+                if code_cure(*role, *code).is_some() =>
+            {
+                write!(f, "{api:?}: {code}")
+            }
             Self::Client(_, error) => error.fmt(f),
             Self::Journal(error) => error.fmt(f),
             Self::Note(cause) => write!(f, "the state's list of our ACLs cannot be read: {cause}"),
@@ -98,7 +104,8 @@ fn cure_of(role: Role, error: &ClientError) -> Option<String> {
 fn code_cure(role: Role, code: ErrorCode) -> Option<String> {
     let operations = match role {
         Role::Source => "--operation Describe",
-        Role::Target => "--operation Describe --operation Alter",
+        // It includes DESCRIBE.
+        Role::Target => "--operation Alter",
     };
     match code {
         ErrorCode::SECURITY_DISABLED => Some(format!(

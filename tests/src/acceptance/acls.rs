@@ -175,7 +175,7 @@ async fn acls_follow(from: Release, to: Release) {
         source.oracle.produce(topic, &Dataset::mixed(400)).unwrap();
     }
     source.oracle.commit("readers", "orders", &[(0, 5)]).unwrap();
-    for (end, name, count) in [(&source, "Source", 5), (&target, "Target", 10)] {
+    for (end, name, count) in [(&source, "Source", 5), (&target, "Target", 8)] {
         let rights = rights(name);
         assert_eq!(rights.len(), count, "{rights:?}");
         end.add(&rights.iter().map(String::as_str).collect::<Vec<_>>()).await;

@@ -30,7 +30,17 @@ fn check(peer: &Peer, state: &State, operation: Operation) -> Result<(), Refused
         return Err((ErrorCode::SECURITY_DISABLED, message));
     }
     let allowed = state.permissions.check(peer.user(), operation, &Resource::Cluster);
-    allowed.map_err(|code| (code, "Cluster authorization failed.".to_owned()))
+    // As Kafka says it: another text for each request.
+    allowed.map_err(|code| {
+        let number: u64 = state.requests.values().sum();
+        (
+            code,
+            format!(
+                "Request Request(connectionId={}-{number}) is not authorized.",
+                peer.connection
+            ),
+        )
+    })
 }
 
 pub(super) fn describe(peer: &Peer, request: &DescribeAclsRequest) -> DescribeAclsResponse {

@@ -95,17 +95,16 @@ impl Teller {
     /// What the target refuses: one event when it refuses all of it, else one for each ACL.
     pub(super) fn refused(&mut self, refused: &[(Acl, TopicError)]) {
         for (acl, error) in refused {
-            let (task, cause) = (self.task.clone(), error.to_string());
+            let task = self.task.clone();
             if let Some(cure) = code_cure(Role::Target, error.code) {
-                let (cluster, cure) = (Some("target"), Some(cure));
+                // The broker's own words are about the request and another text each time.
+                let (cluster, cause, cure) = (Some("target"), error.code.to_string(), Some(cure));
                 let event = Event::AclSyncFailed { task, cluster, cause, cure };
-                self.once(&error.to_string(), event);
+                self.once(&("target", error.code.0), event);
             } else {
-                let (text, action) = (acl.to_string(), action(acl));
-                self.once(
-                    &(acl, error.to_string()),
-                    Event::AclRefused { task, acl: text, cause, action },
-                );
+                let (text, cause, action) = (acl.to_string(), error.to_string(), action(acl));
+                let event = Event::AclRefused { task, acl: text, cause, action };
+                self.once(&(acl, error.code.0), event);
             }
         }
     }
