@@ -13,6 +13,7 @@ mod proxy;
 mod real;
 mod relay;
 mod report;
+mod requests;
 mod samples;
 mod sandbox;
 mod stats;
@@ -80,12 +81,16 @@ enum SuiteName {
     Tasks,
     /// A backlog while the source is written to
     CatchUp,
+    /// An instance of 1,000 topics and 500 groups: first sync, then CPU and requests while nothing changes (needs a JDK and Maven)
+    Metadata,
+    /// `kferry verify` of batches that were copied as they are (needs a JDK and Maven)
+    Verify,
     /// Instructions of each step on the way of a batch (needs valgrind)
     Instructions,
 }
 
 impl SuiteName {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Null,
         Self::Peers,
         Self::Small,
@@ -97,6 +102,8 @@ impl SuiteName {
         Self::Fairness,
         Self::Tasks,
         Self::CatchUp,
+        Self::Metadata,
+        Self::Verify,
         Self::Instructions,
     ];
 
@@ -113,6 +120,8 @@ impl SuiteName {
             Self::Fairness => suites::fairness::run(bench),
             Self::Tasks => suites::tasks::run(bench),
             Self::CatchUp => suites::catch_up::run(bench),
+            Self::Metadata => suites::metadata::run(bench),
+            Self::Verify => suites::verify::run(bench),
             Self::Instructions => suites::instructions::run(bench),
             Self::All => anyhow::bail!("not a suite by itself"),
         }

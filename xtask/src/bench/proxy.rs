@@ -3,6 +3,7 @@
 //! A delay holds every piece of bytes back by the same time and throttles nothing: what came in at one pace goes out at that
 //! pace. Two threads for each direction of a connection: one reads and stamps, the other waits and writes.
 
+use super::requests::{FrameReader, Requests};
 use anyhow::{Context, Result};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -31,6 +32,7 @@ pub(super) struct Way {
 pub(super) struct Proxy {
     address: SocketAddr,
     upstream: Arc<OnceLock<SocketAddr>>,
+    requests: Requests,
 }
 
 impl Proxy {
@@ -40,17 +42,24 @@ impl Proxy {
         let address = listener.local_addr()?;
         let upstream = Arc::new(OnceLock::new());
         let known = Arc::clone(&upstream);
+        let requests = Requests::default();
+        let seen = requests.clone();
         thread::spawn(move || {
             while let Ok((client, _)) = listener.accept() {
                 // A peer that cannot be reached is a connection that ends at once.
-                let _ = connect(client, *known.wait(), way);
+                let _ = connect(client, *known.wait(), way, &seen);
             }
         });
-        Ok(Self { address, upstream })
+        Ok(Self { address, upstream, requests })
     }
 
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What passed, for Kafka's protocol without encryption.
+    pub(super) const fn requests(&self) -> &Requests {
+        &self.requests
     }
 
     /// Names the other end, once.
@@ -60,15 +69,16 @@ impl Proxy {
     }
 }
 
-fn connect(client: TcpStream, upstream: SocketAddr, way: Way) -> Result<()> {
+fn connect(client: TcpStream, upstream: SocketAddr, way: Way, requests: &Requests) -> Result<()> {
     let server = TcpStream::connect(upstream)?;
     for socket in [&client, &server] {
         socket.set_nodelay(true)?;
     }
-    for (from, to) in [(client.try_clone()?, server.try_clone()?), (server, client)] {
+    let there = (client.try_clone()?, server.try_clone()?, Some(requests.reader()));
+    for (from, to, reader) in [there, (server, client, None)] {
         let pieces = if way.bytes_per_second.is_some() { PIECES_NARROW } else { PIECES_MAX };
         let (sender, receiver) = sync_channel(pieces);
-        thread::spawn(move || read(from, &sender));
+        thread::spawn(move || read(from, &sender, reader));
         thread::spawn(move || write(to, &receiver, way));
     }
     Ok(())
@@ -76,11 +86,14 @@ fn connect(client: TcpStream, upstream: SocketAddr, way: Way) -> Result<()> {
 
 type Piece = (Instant, Vec<u8>);
 
-fn read(mut from: TcpStream, sender: &SyncSender<Piece>) {
+fn read(mut from: TcpStream, sender: &SyncSender<Piece>, mut reader: Option<FrameReader>) {
     let mut buffer = vec![0; PIECE_BYTES];
     loop {
         match from.read(&mut buffer) {
             Ok(count) if count > 0 => {
+                if let Some(reader) = &mut reader {
+                    reader.see(&buffer[..count]);
+                }
                 if sender.send((Instant::now(), buffer[..count].to_vec())).is_err() {
                     // The other side is gone: no more is wanted.
                     let _ = from.shutdown(Shutdown::Both);

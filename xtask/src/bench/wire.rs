@@ -3,6 +3,8 @@
 //! Old, non-flexible versions that every broker since 0.11 and the sandbox answer. One broker, which leads everything.
 //! Source: the message schemas of Apache Kafka (`clients/src/main/resources/common/message`).
 
+mod admin;
+
 use super::batch;
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{Read, Write};
