@@ -132,6 +132,7 @@ fn a_check_reads_the_rule_and_connects_to_nothing() {
     more("  compression: lz5", &["t.yaml:6:16", "did you mean lz4?"]);
     more("  secrets: {k: gone.txt}", &["gone.txt", "cure:"]);
     more("topics: x", &["t.yaml:6:9", "has no meaning beside process", "process.topics"]);
+    more("acl_sync: topics", &["t.yaml:6:11", "acl_sync: has no meaning beside process"]);
     more("sync: metadata_data", &["t.yaml:6:7", "has no meaning beside process"]);
     more("on_refused_record: skip", &["t.yaml:6:20", "failure"]);
 }

@@ -123,6 +123,8 @@ impl Reader<'_> {
             ("exclude", first(&section.exclude)),
             ("rename", section.rename.as_ref().map(|rename| rename.referenced)),
             ("config_sync", text(&section.config_sync)),
+            ("acl_sync", text(&section.acl_sync)),
+            ("acl_write", text(&section.acl_write)),
             ("on_refused_record", text(&section.on_refused_record)),
         ];
         let found = given.into_iter().find_map(|(field, at)| at.map(|at| (field, at)));
