@@ -46,6 +46,8 @@ pub enum Bug {
     TrustExpectedOffset,
     /// The end of a task that runs once is not noticed.
     IgnoreEnd,
+    /// What was read ahead is taken although something lies before it.
+    GuessBehindGap,
     /// Behind a stretch that the source deleted the copy goes on one record too late.
     SkipTooFar,
     /// A rebuilt batch has one timestamp for all.
@@ -90,7 +92,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::SkipBatch,
         Self::SwapBatches,
         Self::ReusePayload,
@@ -112,6 +114,7 @@ impl Bug {
         Self::AckOfOtherLane,
         Self::TrustExpectedOffset,
         Self::IgnoreEnd,
+        Self::GuessBehindGap,
         Self::SkipTooFar,
         Self::TimestampLost,
         Self::HeadersLost,

@@ -12,6 +12,7 @@
 //! batch sent again with the same sequence but other bytes (P2).
 
 mod accept;
+mod advance;
 mod coalesce;
 mod duty;
 mod moving;
@@ -174,6 +175,7 @@ pub(crate) struct Lane {
     pub(crate) asked_bytes: i32,
     /// The largest batch of the last answer that held any.
     pub(crate) batch_bytes: usize,
+    advance: advance::Advance,
     /// Where the source was last asked to read: an answer for another position is of no use.
     asked: SourceOffset,
     /// What lies before was copied by a task whose state was lost: the map does not know it.
@@ -272,6 +274,7 @@ impl Lane {
             first_identity: Arc::default(),
             asked_bytes: 0,
             batch_bytes: 0,
+            advance: advance::Advance::default(),
             asked: acked.source_next,
             map_start: record.map_start,
             end,

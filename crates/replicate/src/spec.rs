@@ -310,6 +310,8 @@ pub struct TaskLimits {
     pub fetch_bytes_max: i32,
     /// Bytes of one partition in a fetch answer.
     pub fetch_partition_bytes_max: i32,
+    /// Where a source broker is this far away or farther (a round trip), answers are read ahead.
+    pub read_ahead_from: Duration,
     /// How long the source may wait for new records before it answers a fetch.
     pub fetch_wait: Duration,
     /// How long the target may wait for its replicas before it answers a produce.
@@ -361,6 +363,7 @@ impl Default for TaskLimits {
             rate: RateLimit::default(),
             fetch_bytes_max: 1 << 20,
             fetch_partition_bytes_max: 1 << 20,
+            read_ahead_from: Duration::from_millis(2),
             fetch_wait: Duration::from_millis(500),
             produce_timeout: Duration::from_secs(10),
             topic_ready_timeout: Duration::from_secs(60),

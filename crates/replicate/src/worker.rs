@@ -6,6 +6,7 @@
 //! waits for the next job to end, lets the lane it belongs to decide, and starts what that made
 //! possible. `reading` knows the source, `writing` the target, `leaders` who leads what, `books` the journal.
 
+mod ahead;
 mod books;
 mod denials;
 mod distance;

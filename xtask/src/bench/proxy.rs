@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const PIECE_BYTES: usize = 64 << 10;
 /// Pieces under way in one direction of a connection: at most 256 MiB, more than any delay here needs.
 const PIECES_MAX: usize = 4096;
-/// A narrow way does not read ahead of what it may pass on: its sender feels it.
+/// Pieces that wait in front of a narrow way.
 const PIECES_NARROW: usize = 4;
 
 /// What the way is like.
@@ -25,6 +25,17 @@ pub(super) struct Way {
     pub(super) delay: Duration,
     /// Bytes per second in each direction of a connection.
     pub(super) bytes_per_second: Option<u32>,
+}
+
+impl Way {
+    /// Pieces under way in one direction of a connection.
+    fn pieces_max(self) -> usize {
+        let Some(rate) = self.bytes_per_second else { return PIECES_MAX };
+        // What the way itself holds, and little more: its sender feels that it is narrow.
+        let held = u128::from(rate) * self.delay.as_micros() / 1_000_000;
+        let pieces = usize::try_from(held).unwrap_or(usize::MAX).div_ceil(PIECE_BYTES);
+        (PIECES_NARROW + pieces).min(PIECES_MAX)
+    }
 }
 
 /// Listens until the process ends; connections end with their peers.
@@ -76,8 +87,7 @@ fn connect(client: TcpStream, upstream: SocketAddr, way: Way, requests: &Request
     }
     let there = (client.try_clone()?, server.try_clone()?, Some(requests.reader()));
     for (from, to, reader) in [there, (server, client, None)] {
-        let pieces = if way.bytes_per_second.is_some() { PIECES_NARROW } else { PIECES_MAX };
-        let (sender, receiver) = sync_channel(pieces);
+        let (sender, receiver) = sync_channel(way.pieces_max());
         thread::spawn(move || read(from, &sender, reader));
         thread::spawn(move || write(to, &receiver, way));
     }
@@ -184,6 +194,15 @@ mod tests {
         // Half a second each way, at the same time; the first pieces may come at once.
         let took = exchange(&echo(way), 500_000);
         assert!(took >= Duration::from_millis(400), "{took:?}");
+    }
+
+    #[test]
+    fn a_long_and_narrow_way_is_full() {
+        let way = Way { delay: Duration::from_millis(100), bytes_per_second: Some(5_000_000) };
+        // What is under way does not slow it down: 200 ms, and 0.4 s in each direction at the same time.
+        let took = exchange(&echo(way), 2_000_000);
+        assert!(took >= Duration::from_millis(550), "{took:?}");
+        assert!(took < Duration::from_millis(2_000), "{took:?}");
     }
 
     #[test]

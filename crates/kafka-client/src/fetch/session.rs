@@ -107,6 +107,12 @@ impl FetchSession {
         }
     }
 
+    /// One that never asks the broker to keep anything.
+    #[must_use]
+    pub fn without() -> Self {
+        Self { standing: Standing::Without { left: u32::MAX }, ..Self::new() }
+    }
+
     /// Whether the broker keeps our partitions.
     #[must_use]
     pub fn is_incremental(&self) -> bool {

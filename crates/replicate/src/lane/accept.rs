@@ -54,6 +54,7 @@ impl Lane {
         let run_count = self.runs.count();
         let mut is_new_epoch = false;
         let mut largest = 0;
+        let (from, mut read_bytes) = (self.position, 0);
         for batch in split(records) {
             let batch =
                 batch.map_err(|error| AcceptFault::Corrupt { offset: self.position, error })?;
@@ -65,11 +66,15 @@ impl Lane {
                 break;
             }
             largest = largest.max(batch.size_bytes());
+            if batch.next_offset() > self.position.0 {
+                read_bytes += batch.size_bytes();
+            }
             is_new_epoch |= self.accept_batch(batch, aborted, lease, &mut accepted)?;
         }
         if largest > 0 {
             self.batch_bytes = largest;
         }
+        self.note_advance(from, read_bytes);
         self.advance_position();
         // The journal must not be behind the target in either, whenever the process dies.
         let is_news = self.runs.count() != run_count || is_new_epoch;

@@ -13,6 +13,7 @@ use kafka_wire::messages::ApiKey;
 use kafka_wire::record::{Batch, split};
 use tokio::time::sleep;
 
+use super::ahead::{Ahead, piece_bytes};
 use super::denials::End;
 use super::distance::{factor_of, times};
 use super::portions::Portions;
@@ -71,10 +72,16 @@ pub(super) struct SourceBroker {
     /// Bytes of an answer that is full.
     full: usize,
     /// Lanes whose source partition it leads.
-    lanes: BTreeSet<LaneId>,
+    pub(super) lanes: BTreeSet<LaneId>,
+    /// What is read ahead of the answer under way.
+    pub(super) ahead: Ahead,
 }
 
 impl SourceBroker {
+    pub(super) fn connection(&self) -> Option<&BrokerConnection> {
+        self.connection.as_ref()
+    }
+
     /// Whether it says that its log is not the one that was read (KIP-595: a diverging epoch).
     fn tells_of_losses(&self) -> bool {
         let versions = self.connection.as_ref().map(BrokerConnection::versions);
@@ -82,7 +89,7 @@ impl SourceBroker {
     }
 
     /// Bytes that one of its lanes may have read ahead: more over a long way at either end, but not all that the others need too.
-    fn read_ahead_bytes(&self, target_factor: u32, limits: &TaskLimits) -> usize {
+    pub(super) fn read_ahead_bytes(&self, target_factor: u32, limits: &TaskLimits) -> usize {
         let far = times(LANE_BUFFER_BYTES_MAX, self.factor().max(target_factor));
         let share = limits.in_flight_bytes_max / 4 * 3 / self.crowd.max(1);
         far.min(share).max(LANE_BUFFER_BYTES_MAX)
@@ -94,6 +101,9 @@ impl SourceBroker {
 
     /// Bytes of one answer, and of one partition in it.
     fn answer_bytes(&self, limits: &TaskLimits) -> (i32, i32) {
+        if self.lane_ahead(limits).is_some() {
+            return piece_bytes(limits);
+        }
         let factor = self.opened.max(1);
         // While the half of the budget is on its way to the target, the other half is read.
         let most = i32::try_from(limits.in_flight_bytes_max / 2).unwrap_or(i32::MAX);
@@ -155,6 +165,7 @@ impl Worker {
         for (id, broker) in &self.sources {
             let bytes_max = broker.read_ahead_bytes(target_factor, &self.ctx.limits);
             if broker.state == Reading::Ready
+                && !broker.ahead.is_under_way()
                 && broker.lanes.iter().any(|id| self.wants_data(*id, bytes_max))
             {
                 able.push(*id);
@@ -192,6 +203,7 @@ impl Worker {
             }
             _ => {
                 broker.connection = None;
+                broker.ahead.void();
                 broker.session = FetchSession::new();
                 let client = self.ctx.source.clone();
                 self.start(async move {
@@ -217,11 +229,12 @@ impl Worker {
     }
 
     /// The broker cannot be used now: look for other leaders, and come back after a while.
-    fn source_failed(&mut self, id: i32, cause: &str, cure: Option<String>) {
+    pub(super) fn source_failed(&mut self, id: i32, cause: &str, cure: Option<String>) {
         self.unavailable(true, Some(id), cause, cure);
         self.source_metadata.want();
         let Some(broker) = self.sources.get_mut(&id) else { return };
         broker.connection = None;
+        broker.ahead.void();
         broker.failures = broker.failures.saturating_add(1);
         broker.state = Reading::Busy;
         let pause = backoff(broker.failures);
@@ -314,6 +327,7 @@ impl Worker {
         if wanted.capacity() <= KEPT_PARTITIONS {
             self.requests.wanted = wanted;
         }
+        self.begin_ahead(id);
     }
 
     /// Hands a fetch answer to its lanes.
@@ -335,7 +349,8 @@ impl Worker {
         }
     }
 
-    fn take_partitions(
+    /// Hands what came from partitions to their lanes.
+    pub(super) fn take_partitions(
         &mut self,
         id: i32,
         mut lease: Lease,
@@ -373,6 +388,7 @@ impl Worker {
         if touched.capacity() <= KEPT_PARTITIONS {
             self.requests.touched = touched;
         }
+        self.follow_ahead(id);
     }
 
     /// `tells`: the broker tells when its log is not the one that was read.

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use kafka_client::{
-    Answer, AnswerQueue, BrokerConnection, FetchPartition, FetchedPartition, ProduceAck,
+    Answer, AnswerQueue, BrokerConnection, FetchPartition, FetchSettings, FetchedPartition,
+    ProduceAck,
 };
 use kafka_wire::produce::ProduceTopic;
 use tokio::time::{Instant, timeout_at};
 
+use super::ahead::Guess;
 use super::writing::Ended;
 use super::{LaneId, Worker};
 use crate::budget::Lease;
@@ -38,6 +40,7 @@ pub(super) struct Requests {
 #[derive(Debug)]
 pub(super) enum Pending {
     Fetch { broker: i32, lease: Lease },
+    Guess(Guess),
     Produce(Produce),
 }
 
@@ -58,6 +61,20 @@ impl Requests {
         self.next_tag += 1;
         self.pending.insert(tag, pending);
         tag
+    }
+
+    /// Sends a fetch from a guessed offset.
+    pub(super) fn guess(
+        &mut self,
+        connection: &BrokerConnection,
+        guess: Guess,
+        settings: &FetchSettings,
+        wanted: &[FetchPartition],
+    ) {
+        let tag = self.note(Pending::Guess(guess));
+        if let Some(Pending::Guess(guess)) = self.pending.get_mut(&tag) {
+            connection.fetch_to(&mut guess.session, settings, wanted, &mut self.answers, tag);
+        }
     }
 
     /// Sends a produce request.
@@ -93,6 +110,7 @@ impl Worker {
             Some(Pending::Fetch { broker, lease }) => {
                 self.fetched(broker, lease, answer);
             }
+            Some(Pending::Guess(guess)) => self.guessed(guess, answer),
             Some(Pending::Produce(produce)) => {
                 let Produce { broker, number, connection, bytes, lanes, mut topics } = produce;
                 let mut acks = std::mem::take(&mut self.requests.acks);

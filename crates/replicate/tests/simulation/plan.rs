@@ -111,6 +111,10 @@ impl Plan {
         client.connect_timeout = Duration::from_secs(3);
         client.request_timeout = Duration::from_millis(random.u64(2_000..8_000));
         client.retry_time_max = Duration::from_secs(20);
+        if client.request_timeout.as_millis() % 2 == 0 {
+            // In half of the worlds: no way is long here.
+            spec.limits.read_ahead_from = Duration::ZERO;
+        }
         let has_groups = random.u8(0..3) == 0;
         if has_groups {
             spec.sync = SyncMode::MetadataDataOffsets;
