@@ -2,6 +2,7 @@
 
 mod acls;
 mod crash;
+mod etl;
 mod groups;
 mod lost;
 mod metadata;

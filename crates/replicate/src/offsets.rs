@@ -108,6 +108,9 @@ pub enum OffsetsError {
         /// Those that are there, in words.
         known: String,
     },
+    /// The task makes no copy: a record of the source has no one place on the target.
+    #[error("the task processes records by a rule: a source record has no one place on the target")]
+    Processes,
     /// The journal cannot be read.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -138,6 +141,9 @@ impl End {
 /// [`OffsetsError`]; unknown names come with those that are known.
 pub async fn find(journal: &dyn Journal, question: &Question) -> Result<Vec<Place>, OffsetsError> {
     let lanes = journal.load_lanes().await?;
+    if lanes.iter().any(|record| record.lane.target_partition < 0) {
+        return Err(OffsetsError::Processes);
+    }
     let wanted = (question.at.topic.as_str(), question.at.partition);
     let found: Vec<&LaneRecord> =
         lanes.iter().filter(|record| question.from.of(&record.lane) == wanted).collect();

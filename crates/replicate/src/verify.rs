@@ -83,6 +83,9 @@ pub enum VerifyError {
     /// No task has begun on the state, or none of its topics is asked for.
     #[error("{0}")]
     Empty(String),
+    /// The task makes no copy.
+    #[error("the task processes records by a rule: there is no copy to compare")]
+    Processes,
     /// An end is not the one that the state is about.
     #[error("the state is about {role} cluster {stored}, this is {found}")]
     OtherCluster {
@@ -112,6 +115,7 @@ impl VerifyError {
             Self::Empty(_) => Some(
                 "give the --state, and --topics, of a sync that has copied something".to_owned(),
             ),
+            Self::Processes => Some("see what the rule makes of messages: kferry etl test -f RULE --fetch CONNECTION TOPIC".to_owned()),
             Self::OtherCluster { .. } => {
                 Some("give the clusters of the sync whose state this is".to_owned())
             }
@@ -281,6 +285,9 @@ async fn settled(
 ) -> Result<(Vec<LaneView>, BTreeMap<LaneKey, i64>), VerifyError> {
     let books = context.books.as_ref();
     let before = lanes(books).await?;
+    if before.iter().any(|lane| lane.lane.target_partition < 0) {
+        return Err(VerifyError::Processes);
+    }
     let wanted = before.iter().filter(|lane| lane.is_settled && context.is_wanted(&lane.lane));
     let wanted: Vec<_> = wanted.map(target_of).collect();
     let mut listed = BTreeMap::new();

@@ -65,6 +65,12 @@ fn records_are_processed_and_failed_ones_are_dead_letters() {
     let event = objects.iter().find(|object| object["event"] == "record_failed").unwrap();
     assert_eq!((&event["offset"], &event["code"]), (&1.into(), &"json_syntax".into()));
     assert!(event["cure"].as_str().unwrap().contains("producer"), "{event}");
+    // Its state is that of no copy.
+    let state = pair.state();
+    kferry(&["offsets", "--state", &state, "events:0@1"]).expect(1, &["processes records"]);
+    let [source, target, _] = pair.ends();
+    kferry(&["verify", "--source", &source, "--target", &target, "--state", &state])
+        .expect(1, &["processes records", "cure:"]);
     // A task file of this kind runs with sync as well; there is nothing left to do.
     kferry(&["sync", "-f", &task, "--once"]).expect(0, &["0 records"]);
     assert_eq!(values(&pair, "dead").len(), 1);

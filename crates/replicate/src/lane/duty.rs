@@ -150,14 +150,6 @@ impl Lane {
         Ok(())
     }
 
-    /// What an event says of a place: a writing lane counts its own outputs, which tell nobody anything.
-    pub(crate) fn told_offset(&self, offset: SourceOffset) -> SourceOffset {
-        match self.duty {
-            Duty::Write => self.written().map_or(SourceOffset(-1), |(place, _)| place.offset),
-            Duty::Copy | Duty::Read => offset,
-        }
-    }
-
     /// The ordinal of the next output.
     pub(crate) fn next_ordinal(&self) -> Ordinal {
         self.next_ordinal

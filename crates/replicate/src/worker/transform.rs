@@ -197,6 +197,18 @@ impl Worker {
         self.transforms = Some(transforms);
     }
 
+    /// What an event says of a lane's place: one that writes counts its own outputs, which tells nobody anything.
+    pub(super) fn told_offset(&self, id: LaneId, offset: SourceOffset) -> SourceOffset {
+        let lane = &self.lanes[id];
+        if lane.duty() != Duty::Write {
+            return offset;
+        }
+        let owners = self.transforms.as_ref().map(|transforms| &transforms.state.owners);
+        let reader = owners.and_then(|owners| owners.get(&id));
+        let read = reader.map_or(offset, |reader| self.lanes[*reader].acked().source_next);
+        lane.written().map_or(read, |(place, _)| place.offset)
+    }
+
     /// What a lane writes for cannot go on without it.
     pub(super) fn stop_reader_of(&mut self, id: LaneId, cause: &str, cure: &str) {
         let Some(transforms) = &self.transforms else { return };

@@ -426,7 +426,7 @@ impl Worker {
                         task,
                         topic,
                         partition,
-                        offset: lane.told_offset(after.source_next).0,
+                        offset: self.told_offset(id, after.source_next).0,
                         target_offset: after.target_next.0,
                         fenced: matches!(fence, Fence::Marker(_)),
                         found_count: after.ordinal.since(before.ordinal),
