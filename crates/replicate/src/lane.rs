@@ -504,6 +504,15 @@ impl Lane {
         }
     }
 
+    /// Ends a lane whose topic is no more and whose copy is whole as it is: nobody has to look after it.
+    pub(crate) fn retire(&mut self) {
+        self.stop();
+        let position = self.acked.source_next.0;
+        self.status.set_source(position, position);
+        self.status.set_error(None);
+        self.status.set_state(LaneState::Done);
+    }
+
     /// Ends the lane; what waits or is under way is forgotten and will be asked from the tail.
     pub(crate) fn stop(&mut self) {
         self.phase = Phase::Stopped;

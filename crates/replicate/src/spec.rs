@@ -232,6 +232,40 @@ impl FromStr for LossPolicy {
     }
 }
 
+/// What is done when a source topic was deleted and created again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecreatedPolicy {
+    /// Its copy stops; an operator decides.
+    Stop,
+    /// The new topic's records follow those of the former one.
+    Continue,
+    /// The new topic gets a topic of its own on the target, named after its id. The former one is left as it is.
+    NewTopic,
+}
+
+impl From<LossPolicy> for RecreatedPolicy {
+    fn from(policy: LossPolicy) -> Self {
+        match policy {
+            LossPolicy::Stop => Self::Stop,
+            LossPolicy::Continue => Self::Continue,
+        }
+    }
+}
+
+impl FromStr for RecreatedPolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "stop" => Ok(Self::Stop),
+            "continue" => Ok(Self::Continue),
+            "new_topic" => Ok(Self::NewTopic),
+            _ => Err(format!("{text:?} is none of stop, continue, new_topic")),
+        }
+    }
+}
+
 /// What is done when the source loses records or has another topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct SourcePolicies {
@@ -239,8 +273,8 @@ pub struct SourcePolicies {
     pub retention: LossPolicy,
     /// The source lost records that were copied (unclean election, restored backup).
     pub truncation: LossPolicy,
-    /// The topic was deleted and created again. `continue`: the new topic's records follow those of the former one.
-    pub recreated: LossPolicy,
+    /// The topic was deleted and created again.
+    pub recreated: RecreatedPolicy,
 }
 
 impl Default for SourcePolicies {
@@ -248,7 +282,7 @@ impl Default for SourcePolicies {
         Self {
             retention: LossPolicy::Continue,
             truncation: LossPolicy::Stop,
-            recreated: LossPolicy::Stop,
+            recreated: RecreatedPolicy::Stop,
         }
     }
 }

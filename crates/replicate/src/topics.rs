@@ -10,6 +10,7 @@ pub(crate) mod describe;
 pub(crate) mod names;
 pub(crate) mod pairs;
 pub(crate) mod plan;
+mod recreated;
 mod schedule;
 pub(crate) mod survey;
 pub(crate) mod tell;
@@ -169,7 +170,7 @@ impl TopicSync {
             records.into_iter().map(|record| (record.source_topic.clone(), record)).collect();
         let is_begin = self.journal.load_note(BEGUN.to_owned()).await?.is_none();
         let source = self.look(&self.source, Role::Source).await?;
-        let wanted = self.in_scope(&source);
+        let wanted = self.in_scope(&source).await?;
         self.remember(&wanted, is_begin).await?;
         let ready = self.bring(wanted, false).await?;
         self.sync_acls().await?;
@@ -198,7 +199,7 @@ impl TopicSync {
     async fn try_discover(&mut self, again: bool) -> Result<Vec<SyncedTopic>, TaskError> {
         let source = self.look(&self.source, Role::Source).await?;
         self.note_missing(&source);
-        let mut wanted = self.in_scope(&source);
+        let mut wanted = self.in_scope(&source).await?;
         wanted.retain(|(topic, _)| match self.synced.get(&topic.name) {
             Some(synced) => {
                 synced.is_outdated(topic)
@@ -247,7 +248,8 @@ impl TopicSync {
     }
 
     /// Topics of the source that are in scope and have a name of their own on the target. Others are told once.
-    fn in_scope(&mut self, source: &ClusterMetadata) -> Vec<Wanted> {
+    async fn in_scope(&mut self, source: &ClusterMetadata) -> Result<Vec<Wanted>, TaskError> {
+        self.note_recreated(source).await?;
         let known = self
             .records
             .iter()
@@ -260,7 +262,7 @@ impl TopicSync {
                 self.skip(&topic, &target_name, reason);
             }
         }
-        scope.wanted
+        Ok(scope.wanted)
     }
 
     /// Makes topics that are met for the first time durable before anything is done about them.

@@ -54,7 +54,7 @@ use denials::End;
 pub(crate) use moving::Destination;
 use reading::SourceBroker;
 pub(crate) use transform::RecordFailure;
-pub(crate) use truth::Sign;
+pub(crate) use truth::{Sign, action_of};
 use writing::TargetBroker;
 
 /// How often progress is journaled.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 use replicate::spec::{
-    AclSync, AclWrite, ConfigSync, LossPolicy, RefusedRecordPolicy, SyncMode, TaskName,
-    TopicPattern,
+    AclSync, AclWrite, ConfigSync, LossPolicy, RecreatedPolicy, RefusedRecordPolicy, SyncMode,
+    TaskName, TopicPattern,
 };
 
 use super::values::{duration, request_lifetime, size, start};
@@ -131,10 +131,10 @@ pub(crate) struct TaskSettings {
     /// records that the source has not, and its readers see those and what the source has in their place
     #[arg(long, value_name = "stop|continue", default_value = "stop")]
     pub(crate) on_truncation: LossPolicy,
-    /// A source topic that was deleted and created again: stop its copy, or let the new records follow on the same target
-    /// topic
-    #[arg(long, value_name = "stop|continue", default_value = "stop")]
-    pub(crate) on_recreated: LossPolicy,
+    /// A source topic that was deleted and created again: stop its copy, let the new records follow on the same target
+    /// topic, or copy them to a new one, NAME.ID, where ID is the beginning of the new topic's id
+    #[arg(long, value_name = "stop|continue|new_topic", default_value = "stop")]
+    pub(crate) on_recreated: RecreatedPolicy,
     /// What to do where the target may hold a copy that the state does not know (lost or old state)
     #[arg(long, value_name = "WHAT", default_value = "stop")]
     pub(crate) on_unknown_target: UnknownTargetArg,

@@ -353,7 +353,7 @@ impl Event {
                 "change the setting on the target topic if readers depend on it"
             }
             Self::TopicRecreated { .. } => {
-                "let the new topic follow on the same target topic (--on-recreated continue), or start a new task for it"
+                "let the new topic follow on the same target topic (--on-recreated continue), copy it to a topic of its own (--on-recreated new_topic), or start a new task for it"
             }
             Self::Truncated { .. } => "compare the named offsets on both sides",
             Self::RetentionOvertook { .. } => {

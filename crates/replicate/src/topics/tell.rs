@@ -1,8 +1,12 @@
 //! The events of topic sync, made in one place.
 
+use kafka_wire::Uuid;
+
 use crate::event::{ConfigSkipReason, Event, EventSink, FidelityCause, SkipReason};
-use crate::spec::TaskName;
+use crate::journal::TopicRecord;
+use crate::spec::{RecreatedPolicy, TaskName};
 use crate::topic_config::Difference;
+use crate::worker::action_of;
 
 use super::create::Made;
 use super::plan::{Creation, Growth};
@@ -30,6 +34,23 @@ impl Teller {
     pub(crate) fn renamed(&self, topic: &str, target_topic: &str) {
         let (topic, target_topic) = (topic.to_owned(), target_topic.to_owned());
         (self.sink)(Event::TopicRenamed { task: self.task(), topic, target_topic });
+    }
+
+    pub(crate) fn recreated(
+        &self,
+        record: &TopicRecord,
+        former: Uuid,
+        found: Uuid,
+        policy: RecreatedPolicy,
+    ) {
+        (self.sink)(Event::TopicRecreated {
+            task: self.task(),
+            topic: record.source_topic.clone(),
+            target_topic: record.target_topic.clone(),
+            former_id: Some(former.to_string()),
+            found_id: Some(found.to_string()),
+            action: action_of(policy),
+        });
     }
 
     pub(crate) fn deleted(&self, topic: &str, target_topic: &str) {

@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::journal::Walk;
 use crate::lane::{Duty, Phase, Turn};
 use crate::recover::{Comparison, OpenError, Parted, by_epochs, offset};
-use crate::spec::LossPolicy;
+use crate::spec::{LossPolicy, RecreatedPolicy};
 
 /// Failures after which the pause between two questions is taken.
 const PAUSE_FAILURES: u32 = 4;
@@ -260,7 +260,7 @@ impl Worker {
 
     /// The source topic was deleted and created again (BF-17, P10).
     fn recreated(&mut self, id: LaneId, found: Uuid, start: SourceOffset, end: SourceOffset) {
-        let goes_on = self.ctx.source_policies.recreated == LossPolicy::Continue;
+        let policy = self.ctx.source_policies.recreated;
         let lane = &mut self.lanes[id];
         let former = lane.source_topic_id.map(|known| known.to_string());
         let event = Event::TopicRecreated {
@@ -269,18 +269,16 @@ impl Worker {
             target_topic: lane.key.target_topic.clone(),
             former_id: former.clone(),
             found_id: Some(found.to_string()),
-            action: if goes_on {
-                "the new topic's records follow on the same target topic"
-            } else {
-                "its copy stopped, nothing of the new topic was copied"
-            },
+            action: action_of(policy),
         };
-        if goes_on {
-            lane.source_topic_id = Some(found);
-            self.emit(event);
+        self.emit(event);
+        if policy == RecreatedPolicy::Continue {
+            self.lanes[id].source_topic_id = Some(found);
             self.restart_lane(id, start, SourceOffset(i64::MIN), end);
+        } else if policy == RecreatedPolicy::NewTopic {
+            self.lanes[id].retire();
+            self.ctx.changed.notify_waiters();
         } else {
-            self.emit(event);
             let former = former.unwrap_or_default();
             self.stop_lane(
                 id,
@@ -301,6 +299,17 @@ impl Worker {
     ) {
         self.journal_restart(id, map_from, |lane| lane.restart_at(at, map_from, log_end));
         self.source_metadata.want();
+    }
+}
+
+/// What becomes of a topic's copy when another topic has its name.
+pub(crate) fn action_of(policy: RecreatedPolicy) -> &'static str {
+    match policy {
+        RecreatedPolicy::Stop => "its copy stopped, nothing of the new topic was copied",
+        RecreatedPolicy::Continue => "the new topic's records follow on the same target topic",
+        RecreatedPolicy::NewTopic => {
+            "the new topic is copied to a topic of its own, the former copy stays as it is"
+        }
     }
 }
 

@@ -23,7 +23,7 @@ fn all_go_on() -> SourcePolicies {
     SourcePolicies {
         retention: LossPolicy::Continue,
         truncation: LossPolicy::Continue,
-        recreated: LossPolicy::Continue,
+        recreated: LossPolicy::Continue.into(),
     }
 }
 

@@ -6,4 +6,5 @@
 mod chance;
 mod events;
 mod histories;
+mod recreated;
 mod world;

@@ -11,7 +11,7 @@ use kafka_wire::record::{BatchOptions, Record};
 use replicate::event::Event;
 use replicate::journal::{Journal as _, MapQuery, MemoryJournal};
 use replicate::progress::Progress;
-use replicate::spec::{LossPolicy, TaskSpec};
+use replicate::spec::{LossPolicy, RecreatedPolicy, TaskSpec};
 use replicate::task::{Task, TaskReport};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub(crate) journal: MemoryJournal,
     pub(crate) events: Arc<Mutex<Vec<Event>>>,
     pub(crate) policy: LossPolicy,
+    /// Another policy for recreated topics.
+    pub(crate) recreated: Option<RecreatedPolicy>,
 }
 
 /// A task under way.
@@ -77,6 +79,7 @@ impl World {
             journal: MemoryJournal::new(),
             events: Arc::default(),
             policy,
+            recreated: None,
         };
         world.source.create_topic(TOPIC, 1, &[]).unwrap();
         world
@@ -87,7 +90,7 @@ impl World {
         spec.once = once;
         spec.source_policies.retention = self.policy;
         spec.source_policies.truncation = self.policy;
-        spec.source_policies.recreated = self.policy;
+        spec.source_policies.recreated = self.recreated.unwrap_or_else(|| self.policy.into());
         let shutdown = CancellationToken::new();
         let told = Arc::clone(&self.events);
         let task = Task {

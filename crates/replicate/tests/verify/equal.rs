@@ -216,7 +216,7 @@ async fn several_source_partitions_in_one() {
 #[tokio::test(start_paused = true)]
 async fn a_source_that_was_made_anew_and_went_on() {
     let mut world = World::new();
-    world.spec.source_policies.recreated = LossPolicy::Continue;
+    world.spec.source_policies.recreated = LossPolicy::Continue.into();
     world.fill(4);
     world.copy().await;
     world.source.delete_topic(TOPIC);

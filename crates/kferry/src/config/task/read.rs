@@ -223,7 +223,7 @@ impl Reader<'_> {
             "on_recreated",
             section.on_recreated.as_ref(),
             &mut to.on_recreated,
-            &loss,
+            &["stop", "continue", "new_topic"],
             |text| text.parse().ok(),
         )?;
         self.choice(

@@ -121,9 +121,10 @@ pub(super) struct TaskSection {
     #[serde(default)]
     #[schemars(with = "String", extend("enum" = ["stop", "continue"], "default" = "stop"))]
     pub(super) on_truncation: Option<Text>,
-    /// A source topic that was deleted and created again: stop its copy, or let the new records follow on the same target topic.
+    /// A source topic that was deleted and created again: stop its copy, let the new records follow on the same target topic, or copy
+    /// them to a new one, `NAME.ID`, where `ID` is the beginning of the new topic's id.
     #[serde(default)]
-    #[schemars(with = "String", extend("enum" = ["stop", "continue"], "default" = "stop"))]
+    #[schemars(with = "String", extend("enum" = ["stop", "continue", "new_topic"], "default" = "stop"))]
     pub(super) on_recreated: Option<Text>,
     /// Where the target may hold a copy that the state does not know: stop, begin behind it, or count records of the source as
     /// copied.
