@@ -107,7 +107,10 @@ pub(in crate::bench) fn run(bench: &Bench) -> Result<Suite> {
 impl End {
     fn start() -> Result<Self> {
         let proxy = Proxy::start(Way::default())?;
-        let mut options = Options::default().advertise(0, &proxy.address().to_string());
+        // Index files are made in full size, 10 MB each: with 10,000 of them their removal takes minutes.
+        let mut options = Options::default()
+            .advertise(0, &proxy.address().to_string())
+            .property("log.index.size.max.bytes", "65536");
         options.heap_mib = 1024;
         let cluster = KafkaCluster::start(RELEASE, options)?;
         proxy.forward_to(&cluster.broker(0).address())?;
