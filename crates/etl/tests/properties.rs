@@ -73,17 +73,40 @@ proptest! {
         prop_assert_eq!(one(&both, &text), one(&second, &one(&first, &text)));
     }
 
-    /// A filter and its negation split the messages between them.
+    /// A filter and its negation split the messages between them, whatever it looks at and however it is put together.
     #[test]
-    fn filters_complement(value in object(json()), wanted in "[0-9a-c]{1,3}", mode in 0..8_usize, path in any::<bool>()) {
-        let mode = ["prefix", "suffix", "contains", "except", "equals", "not_null", "is_null", "exists"][mode];
+    fn filters_complement(value in object(json()), wanted in "[0-9a-c]{1,3}", number in 0..200_u8, mode in 0..11_usize, path in any::<bool>(), shape in 0..3_usize) {
+        let mode = ["prefix", "suffix", "contains", "except", "equals", "not_null", "is_null", "exists", "regex", "number", "ip"][mode];
         let key = if path { "$.a" } else { "a" };
+        let wanted = match mode {
+            "number" => format!(">={number}&<200|<-{number}"),
+            "ip" => format!("10.0.0.0/8, {number}.0.0.0/4"),
+            _ => wanted,
+        };
         let test = format!("{{key: {key}, mode: {mode}, value: '{wanted}'}}");
+        let test = match shape {
+            0 => test,
+            1 => format!("{{all: [{test}, {{key: b, mode: exists}}]}}"),
+            _ => format!("{{any: [{test}, {{key: b, mode: exists}}]}}"),
+        };
         let yes = compiled(&format!("{{chains: [{{analyse: {{mode: json}}}}], filter: {{rules: [{test}]}}}}"));
         let no = compiled(&format!("{{chains: [{{analyse: {{mode: json}}}}], filter: {{rules: [{{not: {test}}}]}}}}"));
         let text = value.to_string();
         let kept = (outputs(&yes, &text).unwrap().len(), outputs(&no, &text).unwrap().len());
         prop_assert!(kept == (0, 1) || kept == (1, 0), "{:?}", kept);
+    }
+
+    /// A chain that reads a field adds what a task of its own would make of that field, under its name.
+    #[test]
+    fn chains_on_a_field_compose(value in object(json())) {
+        let both = compiled("{chains: [{analyse: {mode: json}, rows: [{key: t}]}, {analyse: {mode: json, input: t}}]}");
+        // By `identity`, a task makes of the field what it holds.
+        let inner = value.to_string();
+        let outer = serde_json::json!({"t": inner}).to_string();
+        let mut wanted = serde_json::Map::new();
+        wanted.insert("t".to_owned(), inner.into());
+        wanted.extend(value.as_object().unwrap().iter().map(|(key, value)| (format!("t.{key}"), value.clone())));
+        prop_assert_eq!(one(&both, &outer), serde_json::to_string(&wanted).unwrap());
     }
 
     /// N copies of each output, adjacent.
@@ -105,6 +128,17 @@ proptest! {
         let read = compiled("{chains: [{analyse: {mode: delimiter, delimiter: comma}}]}");
         let document: serde_json::Map<String, serde_json::Value> =
             (0..).zip(&values).map(|(at, value): (usize, _)| (at.to_string(), value.clone().into())).collect();
+        let text = serde_json::to_string(&document).unwrap();
+        prop_assert_eq!(one(&read, &one(&write, &text)), text);
+    }
+
+    /// The same with keys: pairs in which neither delimiter stands.
+    #[test]
+    fn rows_with_keys_round_trip(members in proptest::collection::vec(("[a-z]{1,4}", "[^=&\"\\\\]{0,6}"), 1..8)) {
+        let write = compiled("{chains: [{analyse: {mode: json}}], output: {format: row, row: {content: key_value, kv_delimiter: '=', entry_delimiter: '&'}}}");
+        let read = compiled("{chains: [{analyse: {mode: delimiter, delimiter: '&'}, secondary: {delimiter: '=', keep_original: false}}]}");
+        let document: serde_json::Map<String, serde_json::Value> =
+            members.into_iter().map(|(key, value)| (key, value.into())).collect();
         let text = serde_json::to_string(&document).unwrap();
         prop_assert_eq!(one(&read, &one(&write, &text)), text);
     }
