@@ -428,9 +428,10 @@ impl Lane {
         self.asked == self.position
     }
 
-    /// Whether a batch waits that only lacks a producer, or the target must say where the lane stands.
+    /// Whether a batch waits that only lacks a producer, or is known to come, or the target must say where the lane stands.
     pub(crate) fn needs_producer(&self) -> bool {
-        let is_needed = self.is_dirty || self.awaits_opening || !self.ready.is_empty();
+        let will_send = self.duty != Duty::Read && self.end.is_some_and(|end| self.position < end);
+        let is_needed = self.is_dirty || self.awaits_opening || will_send || !self.ready.is_empty();
         self.phase == Phase::Idle && is_needed
     }
 

@@ -162,10 +162,14 @@ impl Running {
     async fn start(task: Task, budget: ByteBudget) -> Result<Self, TaskError> {
         task.spec.validate()?;
         let nothing = || TopicQuery::Named(Vec::new());
-        let source =
-            task.source.metadata(nothing()).await.map_err(TaskError::client(Role::Source))?;
-        let target =
-            task.target.metadata(nothing()).await.map_err(TaskError::client(Role::Target))?;
+        let (source, target) = tokio::try_join!(
+            async {
+                task.source.metadata(nothing()).await.map_err(TaskError::client(Role::Source))
+            },
+            async {
+                task.target.metadata(nothing()).await.map_err(TaskError::client(Role::Target))
+            },
+        )?;
         let is_one_cluster =
             one_cluster(&task.spec, source.cluster_id.as_ref(), target.cluster_id.as_ref())?;
         let identity = TaskIdentity {

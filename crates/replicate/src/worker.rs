@@ -327,8 +327,8 @@ impl Worker {
                 self.add_lane(LaneSeed { traits, ..LaneSeed::of_writer(record, status) });
             }
         }
-        self.source_metadata.want();
-        self.target_metadata.want();
+        self.source_metadata.want_known();
+        self.target_metadata.want_known();
     }
 
     fn add_lane(&mut self, seed: LaneSeed) {
@@ -414,6 +414,9 @@ impl Worker {
             return;
         }
         lane.phase = Phase::Opening;
+        let leader = lane.target_leader.0;
+        // It is needed as soon as the answer is there.
+        self.connect_target_ahead(leader);
         self.opening.push_back(id);
         if self.opening.len() == 1 {
             self.await_opening();

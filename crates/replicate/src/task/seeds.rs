@@ -86,9 +86,11 @@ impl Running {
         &mut self,
         candidates: Vec<Candidate>,
     ) -> Result<Vec<(LaneSeed, Arc<LaneStatus>)>, TaskError> {
-        let starts = self.starts(&candidates).await?;
-        let ends = self.ends(&candidates).await?;
-        let occupied = self.occupied(&candidates).await?;
+        let (starts, ends, occupied) = tokio::try_join!(
+            self.starts(&candidates),
+            self.ends(&candidates),
+            self.occupied(&candidates),
+        )?;
         let mut seeds = Vec::new();
         let mut writes = Vec::new();
         let mut begun = BTreeMap::new();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kafka_client::{ClientError, ClusterMetadata, TopicMetadata, TopicQuery};
+use kafka_client::{Client, ClientError, ClusterMetadata, TopicMetadata, TopicQuery};
 use kafka_wire::ErrorCode;
 use tokio::time::sleep;
 
@@ -20,6 +20,8 @@ const MISSING_MAX: u32 = 10;
 pub(super) struct Refresh {
     is_wanted: bool,
     is_running: bool,
+    /// What the task saw when it gave the lanes is good enough; who finds it wrong asks anew.
+    may_be_known: bool,
     failures: u32,
     /// Topics that were missing in the last answers, by how often.
     missing: std::collections::HashMap<String, u32>,
@@ -27,6 +29,13 @@ pub(super) struct Refresh {
 
 impl Refresh {
     pub(super) fn want(&mut self) {
+        self.is_wanted = true;
+        self.may_be_known = false;
+    }
+
+    /// Lanes are new: the task has just looked at their topics.
+    pub(super) fn want_known(&mut self) {
+        self.may_be_known |= !self.is_wanted;
         self.is_wanted = true;
     }
 
@@ -47,18 +56,20 @@ impl Worker {
             let topics = self.topics(Duty::Write, |lane| &lane.key.source_topic);
             let client = self.ctx.source.clone();
             let failures = self.source_metadata.failures;
+            let may_be_known = std::mem::take(&mut self.source_metadata.may_be_known);
             self.start(async move {
                 pause_after(failures).await;
-                Done::SourceMetadata(client.refresh_metadata(topics).await)
+                Done::SourceMetadata(look(&client, topics, may_be_known).await)
             });
         }
         if self.target_metadata.take() {
             let topics = self.topics(Duty::Read, |lane| &lane.key.target_topic);
             let client = self.ctx.target.clone();
             let failures = self.target_metadata.failures;
+            let may_be_known = std::mem::take(&mut self.target_metadata.may_be_known);
             self.start(async move {
                 pause_after(failures).await;
-                Done::TargetMetadata(client.refresh_metadata(topics).await)
+                Done::TargetMetadata(look(&client, topics, may_be_known).await)
             });
         }
     }
@@ -173,6 +184,10 @@ impl Worker {
             lane.target_topic_id = lane.target_topic_id.or(topic.topic_id);
             lane.target_leader = leader_of(topic, lane.key.target_partition);
             has_unknown |= lane.target_leader.0 < 0;
+            if lane.phase == Phase::Opening {
+                let leader = lane.target_leader.0;
+                self.connect_target_ahead(leader);
+            }
             self.enqueue(id);
         }
         self.target_metadata.failures =
@@ -186,6 +201,14 @@ impl Worker {
         refresh.is_wanted = true;
         self.unavailable(is_source, None, &error.to_string(), error.cure());
     }
+}
+
+async fn look(
+    client: &Client,
+    topics: TopicQuery,
+    may_be_known: bool,
+) -> Result<Arc<ClusterMetadata>, ClientError> {
+    if may_be_known { client.metadata(topics).await } else { client.refresh_metadata(topics).await }
 }
 
 async fn pause_after(failures: u32) {

@@ -115,6 +115,17 @@ impl Worker {
         }
     }
 
+    /// Connects to a broker that a lane is going to send to.
+    pub(super) fn connect_target_ahead(&mut self, id: i32) {
+        if id < 0 {
+            return;
+        }
+        let broker = self.targets.entry(id).or_default();
+        if broker.connection.is_none() && !broker.is_busy {
+            self.connect_target(id);
+        }
+    }
+
     fn connect_target(&mut self, id: i32) {
         let Some(broker) = self.targets.get_mut(&id) else { return };
         broker.connection = None;
