@@ -7,6 +7,7 @@
 mod batch;
 mod html;
 mod kferry;
+mod messages;
 mod peers;
 mod process;
 mod proxy;
@@ -85,12 +86,14 @@ enum SuiteName {
     Metadata,
     /// `kferry verify` of batches that were copied as they are (needs a JDK and Maven)
     Verify,
+    /// Tasks with a rule: 1 KB JSON records processed between null brokers, beside loops in memory (needs Go for one of them)
+    Etl,
     /// Instructions of each step on the way of a batch (needs valgrind)
     Instructions,
 }
 
 impl SuiteName {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Null,
         Self::Peers,
         Self::Small,
@@ -104,6 +107,7 @@ impl SuiteName {
         Self::CatchUp,
         Self::Metadata,
         Self::Verify,
+        Self::Etl,
         Self::Instructions,
     ];
 
@@ -122,6 +126,7 @@ impl SuiteName {
             Self::CatchUp => suites::catch_up::run(bench),
             Self::Metadata => suites::metadata::run(bench),
             Self::Verify => suites::verify::run(bench),
+            Self::Etl => suites::etl::run(bench),
             Self::Instructions => suites::instructions::run(bench),
             Self::All => anyhow::bail!("not a suite by itself"),
         }

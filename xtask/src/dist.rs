@@ -39,17 +39,19 @@ pub(crate) fn binary_under_test() -> Result<PathBuf> {
 
 /// Builds the static binary and returns its path.
 fn binary() -> Result<PathBuf> {
+    build(&["--package", "kferry"]).map(|directory| directory.join("kferry"))
+}
+
+/// Builds an example in the same way: what is compared is compiled alike.
+pub(crate) fn example(package: &str, name: &str) -> Result<PathBuf> {
+    build(&["--package", package, "--example", name])
+        .map(|directory| directory.join("examples").join(name))
+}
+
+/// Builds, and returns the directory of programs.
+fn build(what: &[&str]) -> Result<PathBuf> {
     let mut build = cargo();
-    build.args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--release",
-        "--package",
-        "kferry",
-        "--target",
-        TARGET,
-    ]);
+    build.args(["build", "--quiet", "--locked", "--release", "--target", TARGET]).args(what);
     // The explicit target keeps build scripts and procedural macros dynamic. A build script that calls a C compiler fails;
     // the linker is still found, since rustc calls it by its name.
     build
@@ -57,7 +59,7 @@ fn binary() -> Result<PathBuf> {
         .env("CC", "/bin/false")
         .env("CXX", "/bin/false");
     check(&mut build)?;
-    Ok(target_directory().join(TARGET).join("release").join("kferry"))
+    Ok(target_directory().join(TARGET).join("release"))
 }
 
 /// The switches of `forward::planted` are not in what is shipped: no crate of it has the feature, and the binary does not know

@@ -65,4 +65,9 @@ impl Fill {
     pub(super) fn spec(&self, topic: &str) -> String {
         format!("{topic}:{}:{}:{}:{}", self.partitions, self.bytes, self.batch_bytes, self.codec)
     }
+
+    /// The same with the lines of a file for values.
+    pub(super) fn spec_of(&self, topic: &str, values: &Path) -> String {
+        format!("{}:{}", self.spec(topic), values.display())
+    }
 }

@@ -15,7 +15,8 @@ pub(crate) struct SandboxArgs {
     /// File to write the bootstrap addresses to once they listen
     #[arg(long)]
     pub(crate) port_file: Option<PathBuf>,
-    /// Fill a topic: TOPIC:PARTITIONS:BYTES:BATCH_BYTES:CODEC, repeatable; BYTES is the total over all partitions
+    /// Fill a topic: TOPIC:PARTITIONS:BYTES:BATCH_BYTES:CODEC, repeatable; BYTES is the total over all partitions. With :FILE behind it
+    /// the lines of that file are the values, one a record
     #[arg(long = "fill", value_name = "SPEC", value_parser = fill)]
     pub(crate) fills: Vec<Fill>,
     /// Cluster id, so that two sandboxes are two clusters
@@ -54,6 +55,8 @@ pub(crate) struct Fill {
     pub(crate) batch_bytes: usize,
     /// Codec of the batches.
     pub(crate) codec: kafka_wire::compression::Compression,
+    /// A file whose lines are the values; without it they are made up.
+    pub(crate) values: Option<PathBuf>,
 }
 
 fn fill(text: &str) -> Result<Fill, String> {
@@ -61,10 +64,13 @@ fn fill(text: &str) -> Result<Fill, String> {
         "expected TOPIC:PARTITIONS:BYTES:BATCH_BYTES:CODEC, such as bench:4:1000000000:65536:lz4"
             .to_owned()
     };
-    let parts: Vec<&str> = text.split(':').collect();
-    let [topic, partitions, bytes, batch_bytes, codec] = parts.as_slice() else {
-        return Err(wrong());
+    // A path may hold the sign that parts the others.
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let (parts, values) = match parts.as_slice() {
+        [parts @ .., values] if parts.len() == 5 => (parts, Some(values)),
+        parts => (parts, None),
     };
+    let [topic, partitions, bytes, batch_bytes, codec] = parts else { return Err(wrong()) };
     Ok(Fill {
         topic: (*topic).to_owned(),
         partitions: partitions
@@ -75,6 +81,7 @@ fn fill(text: &str) -> Result<Fill, String> {
         bytes: bytes.parse().map_err(|_| wrong())?,
         batch_bytes: batch_bytes.parse().ok().filter(|bytes| *bytes > 0).ok_or_else(wrong)?,
         codec: codec.parse().map_err(|_| wrong())?,
+        values: values.map(PathBuf::from),
     })
 }
 
@@ -133,14 +140,12 @@ mod tests {
             (parsed.topic.as_str(), parsed.partitions, parsed.bytes, parsed.batch_bytes),
             ("bench", 4, 1000, 100)
         );
-        for wrong in [
-            "",
-            "bench",
-            "bench:0:1:1:lz4",
-            "bench:1:1:0:lz4",
-            "bench:1:1:1:rar",
-            "bench:1:1:1:lz4:more",
-        ] {
+        assert_eq!(parsed.values, None);
+        let parsed = fill("bench:4:1000:100:lz4:a/b:c.txt").unwrap();
+        assert_eq!(parsed.values, Some("a/b:c.txt".into()));
+        for wrong in
+            ["", "bench", "bench:0:1:1:lz4", "bench:1:1:0:lz4", "bench:1:1:1:rar", "bench:1:1:1"]
+        {
             assert!(fill(wrong).is_err(), "{wrong}");
         }
     }

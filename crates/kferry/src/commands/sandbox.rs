@@ -91,8 +91,15 @@ fn fill_topic(cluster: &Cluster, fill: &Fill) -> Result<(), Failure> {
         .create_topic(&fill.topic, usize::try_from(fill.partitions).unwrap_or(1), &[])
         .map_err(|error| failed(&error))?;
     let options = BatchOptions { compression: fill.codec, ..BatchOptions::default() };
+    let given = match &fill.values {
+        Some(path) => Some(lines(path).map_err(|error| failed(&error))?),
+        None => None,
+    };
     let batches = (0..DISTINCT_BATCHES)
-        .map(|seed| encode_batch(&options, &records(fill.batch_bytes, seed)))
+        .map(|seed| match &given {
+            Some(lines) => encode_batch(&options, &records_of(lines, fill.batch_bytes, seed)),
+            None => encode_batch(&options, &records(fill.batch_bytes, seed)),
+        })
         .collect::<Result<Vec<Bytes>, _>>()
         .map_err(|error| failed(&error))?;
     let batch_bytes = u64::try_from(fill.batch_bytes).unwrap_or(u64::MAX);
@@ -132,4 +139,29 @@ fn records(batch_bytes: usize, seed: usize) -> Vec<Record> {
         }
     };
     (0..count).map(record).collect()
+}
+
+/// The lines of a file; there is at least one, though it may be empty.
+fn lines(path: &Path) -> std::io::Result<Vec<Bytes>> {
+    let text = fs::read_to_string(path)?;
+    let lines: Vec<Bytes> =
+        text.lines().map(|line| Bytes::copy_from_slice(line.as_bytes())).collect();
+    Ok(if lines.is_empty() { vec![Bytes::new()] } else { lines })
+}
+
+/// Records with these values, about `batch_bytes` together; each seed begins at another line.
+fn records_of(lines: &[Bytes], batch_bytes: usize, seed: usize) -> Vec<Record> {
+    let timestamp = jiff::Timestamp::now().as_millisecond();
+    let first = seed * lines.len() / DISTINCT_BATCHES;
+    let (mut records, mut size) = (Vec::new(), 0);
+    for (offset, value) in (0..).zip(lines.iter().cycle().skip(first)) {
+        // Some bytes for each record beside its value, or empty lines would go on for ever.
+        size += value.len() + 10;
+        if size > batch_bytes && offset > 0 {
+            break;
+        }
+        let (value, headers) = (Some(value.clone()), Vec::new());
+        records.push(Record { offset, timestamp, key: None, value, headers });
+    }
+    records
 }

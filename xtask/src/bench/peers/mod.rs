@@ -1,5 +1,6 @@
 //! The tools that copies are compared with, each made to copy one topic of the source cluster to the target.
 
+mod benthos;
 mod franz;
 mod mirror_maker;
 
@@ -10,6 +11,7 @@ use super::samples::Sample;
 use anyhow::{Context, Result};
 use std::path::Path;
 
+pub(super) use benthos::Benthos;
 pub(super) use franz::Franz;
 pub(super) use mirror_maker::MirrorMaker;
 

@@ -2,6 +2,7 @@
 
 pub(super) mod catch_up;
 pub(super) mod distance;
+pub(super) mod etl;
 pub(super) mod fairness;
 pub(super) mod instructions;
 pub(super) mod latency;
