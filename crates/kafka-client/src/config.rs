@@ -1,10 +1,13 @@
 //! What a client is told: where the cluster is, how to prove who we are, and the bounds of everything.
 
-use std::{fmt, time::Duration};
+use std::{fmt, fs::File, io::Read as _, path::PathBuf, time::Duration};
 
 use kafka_wire::{sasl::Credentials, secret::Secret};
 
 use crate::address::{AddressError, BrokerAddress};
+
+/// No password or token is longer.
+const PASSWORD_BYTES_MAX: u64 = 1 << 20;
 
 /// How to reach one cluster.
 #[derive(Clone, Debug)]
@@ -18,6 +21,8 @@ pub struct ConnectionConfig {
     pub tls: Option<TlsConfig>,
     /// SASL credentials, if the listeners want them.
     pub sasl: Option<Credentials>,
+    /// Where the password, or token, is read anew for each connection: tokens end.
+    pub password_file: Option<PathBuf>,
     /// Kafka's `client.id`, seen in broker logs and quotas.
     pub client_id: String,
     /// Time-outs and bounds.
@@ -42,6 +47,7 @@ impl ConnectionConfig {
             bootstrap,
             tls: None,
             sasl: None,
+            password_file: None,
             client_id: "kferry".to_owned(),
             limits: ClientLimits::default(),
         }
@@ -66,6 +72,26 @@ impl ConnectionConfig {
     pub fn with_sasl(mut self, sasl: Credentials) -> Self {
         self.sasl = Some(sasl);
         self
+    }
+
+    /// The credentials as they are now. A file that cannot be read leaves the last ones in force: the broker judges them.
+    pub(crate) fn credentials(&self) -> Option<Credentials> {
+        let mut credentials = self.sasl.clone()?;
+        if let Some(path) = &self.password_file {
+            let mut text = String::new();
+            let read = File::open(path)
+                .and_then(|file| file.take(PASSWORD_BYTES_MAX).read_to_string(&mut text));
+            match read {
+                Ok(_) if !text.trim_end().is_empty() => {
+                    credentials.password = Secret::new(text.trim_end().to_owned());
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "the password file cannot be read anew");
+                }
+            }
+        }
+        Some(credentials)
     }
 
     /// The same connection with other bounds.

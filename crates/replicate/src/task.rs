@@ -219,6 +219,7 @@ impl Running {
             openings: Arc::new(Semaphore::new(OPENINGS_MAX)),
             changed: Notify::new(),
             routes: Arc::clone(&routes),
+            shares_partitions: !task.spec.same_partition || task.spec.transform.is_some(),
             transform: task.spec.transform.clone(),
             failure: OnceLock::new(),
         });

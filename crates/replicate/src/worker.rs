@@ -95,6 +95,8 @@ pub(crate) struct WorkerContext {
     pub(crate) changed: Notify,
     /// Which worker has which lane.
     pub(crate) routes: Arc<Routes>,
+    /// Several lanes of the task may write to one partition: who else writes there cannot be told.
+    pub(crate) shares_partitions: bool,
     /// What becomes of records; without it they are copied.
     pub(crate) transform: Option<Transform>,
     /// The record at which the task ends, as its rule says.

@@ -43,7 +43,7 @@ pub(crate) async fn open(
         ConnectionSettings {
             client_id: config.client_id.clone(),
             software_version: env!("CARGO_PKG_VERSION").to_owned(),
-            credentials: config.sasl.clone(),
+            credentials: config.credentials(),
             handshake_timeout: deadline.saturating_duration_since(now),
             in_flight_max: limits.in_flight_max,
             frame_bytes_max: limits.frame_bytes_max,

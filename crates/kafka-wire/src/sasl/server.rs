@@ -107,6 +107,8 @@ impl<'a> SaslServer<'a> {
             (Turn::Final(exchange), Mechanism::ScramSha512) => {
                 scram_final::<Sha512>(*exchange, message)
             }
+            // The simulated cluster knows passwords, and issues no tokens.
+            (_, Mechanism::OauthBearer) => Err(SaslError::WrongCredentials),
             (Turn::Final(_), Mechanism::Plain) | (Turn::Over, _) => {
                 Err(SaslError::OutOfTurn("a message"))
             }

@@ -28,7 +28,7 @@ A connection file:
     bootstrap: [broker1:9093, broker2:9093]
     tls: {ca: ca.pem}               # also cert, key, server_name, verify; paths are relative to this file
     sasl:
-      mechanism: SCRAM-SHA-512      # PLAIN, SCRAM-SHA-256, SCRAM-SHA-512
+      mechanism: SCRAM-SHA-512      # PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER
       username: kferry
       password: {env: KAFKA_PASSWORD}   # or {file: PATH}; never the password itself
 

@@ -91,12 +91,14 @@ fn verified() -> bool {
 #[schemars(rename = "Sasl")]
 struct SaslSection {
     /// How the password is proven.
-    #[schemars(with = "String", extend("enum" = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]))]
+    #[schemars(with = "String", extend("enum" = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]))]
     mechanism: Spanned<String>,
-    /// The user's name.
-    #[schemars(with = "String", length(min = 1))]
-    username: Spanned<String>,
-    /// Where the password is found, `{env: VARIABLE}` or `{file: PATH}`; never the password itself.
+    /// The user's name. With OAUTHBEARER whose rights are asked for; those of the token's subject without it.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    username: Option<Spanned<String>>,
+    /// Where the password is found, `{env: VARIABLE}` or `{file: PATH}`; never the password itself. With OAUTHBEARER it is the token. A
+    /// file is read anew for each connection.
     #[schemars(with = "PasswordSource")]
     password: Spanned<PasswordSource>,
 }
@@ -218,6 +220,9 @@ pub(super) fn build(
     }
     if let Some(section) = &section.sasl {
         config = config.with_sasl(sasl(place, section, env)?);
+        if let PasswordSource::File(path) = &section.password.value {
+            config.password_file = Some(place.resolve(path));
+        }
     }
     let ConnectionSection { kind, group_auto_create, description, .. } = section;
     let kind = kind.map(|kind| kind.value).unwrap_or_default();
@@ -294,17 +299,26 @@ fn sasl(
             .failure(
                 section.mechanism.referenced,
                 &format!(
-                    "mechanism {:?} is not supported; PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 are",
+                    "mechanism {:?} is not supported; PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER are",
                     section.mechanism.value
                 ),
             )
             .cure(nearest::among(&section.mechanism.value, &Mechanism::ALL.map(Mechanism::name)))
     })?;
-    if section.username.value.is_empty() {
-        return Err(place
-            .failure(section.username.referenced, "the user name is empty")
-            .cure("write the user as username"));
-    }
+    let needs_user = mechanism != Mechanism::OauthBearer;
+    let username = match &section.username {
+        Some(username) if username.value.is_empty() && needs_user => {
+            return Err(place
+                .failure(username.referenced, "the user name is empty")
+                .cure("write the user as username"));
+        }
+        None if needs_user => {
+            return Err(place
+                .failure(section.mechanism.referenced, &format!("{mechanism} needs username"))
+                .cure("write the user as username"));
+        }
+        username => username.as_ref().map(|user| user.value.clone()).unwrap_or_default(),
+    };
     let at = section.password.referenced;
     let password = match &section.password.value {
         PasswordSource::Env(name) => {
@@ -347,9 +361,5 @@ fn sasl(
             text.to_owned()
         }
     };
-    Ok(Credentials {
-        mechanism,
-        username: section.username.value.clone(),
-        password: Secret::new(password),
-    })
+    Ok(Credentials { mechanism, username, password: Secret::new(password) })
 }

@@ -275,7 +275,8 @@ impl Worker {
                 self.unflushed_bytes += before.saturating_sub(lane.buffered_bytes());
                 self.allowed(id, End::Target);
                 let lane = &mut self.lanes[id];
-                if foreign > 0 && !std::mem::replace(&mut lane.knows_foreign_writes, true) {
+                let is_foreign = foreign > 0 && !self.ctx.shares_partitions;
+                if is_foreign && !std::mem::replace(&mut lane.knows_foreign_writes, true) {
                     let event = Event::ForeignWrites {
                         task: self.ctx.task.clone(),
                         topic: lane.key.target_topic.clone(),

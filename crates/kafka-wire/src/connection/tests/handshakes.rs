@@ -247,7 +247,7 @@ fn raw_token(peer: &mut Peer, server: &mut SaslServer<'_>, token: &[u8]) {
 
 #[test]
 fn sasl_succeeds() {
-    for mechanism in Mechanism::ALL {
+    for mechanism in Mechanism::WITH_PASSWORD {
         for framed in [true, false] {
             let mut peer = authenticate(mechanism, "wonder", framed);
             assert_eq!(peer.events(), ["ready"], "{mechanism} {framed}");
@@ -257,7 +257,7 @@ fn sasl_succeeds() {
 
 #[test]
 fn wrong_passwords_are_told() {
-    for mechanism in Mechanism::ALL {
+    for mechanism in Mechanism::WITH_PASSWORD {
         let error = authenticate(mechanism, "other", true).closed();
         assert!(matches!(&error, ConnectionError::AuthenticationFailed { .. }), "{error}");
         // 0.11 can only hang up.
