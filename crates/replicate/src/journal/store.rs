@@ -196,8 +196,11 @@ impl Store {
     pub(super) fn write(&self, writes: &[JournalWrite]) -> Result<(), JournalError> {
         self.transact("written", |store| {
             let transaction = store.database.begin_write()?;
-            for write in writes {
-                apply(&transaction, write)?;
+            for writes in writes.chunk_by(|a, b| is_progress(a) && is_progress(b)) {
+                match writes {
+                    [first, ..] if is_progress(first) => apply_progress(&transaction, writes)?,
+                    _ => writes.iter().try_for_each(|write| apply(&transaction, write))?,
+                }
             }
             transaction.commit()?;
             Ok(())
@@ -389,26 +392,8 @@ fn guarded<T>(body: impl FnOnce() -> T) -> Result<T, String> {
 
 fn apply(transaction: &WriteTransaction, write: &JournalWrite) -> Result<(), Fault> {
     match write {
-        JournalWrite::Lane(record) => {
-            let text = encode(record.as_ref())?;
-            transaction
-                .open_table(LANES)?
-                .insert(lane_name(&record.lane).as_str(), text.as_str())?;
-        }
-        JournalWrite::Segments { lane, segments } => {
-            let name = lane_name(lane);
-            let mut map = transaction.open_table(MAP)?;
-            let mut by_target = transaction.open_table(MAP_BY_TARGET)?;
-            for segment in segments {
-                let key = (name.as_str(), segment.source_start.0);
-                let replaced = map
-                    .insert(key, (segment.target_start.0, segment.len))?
-                    .map(|former| former.value());
-                if replaced.is_none_or(|(target_start, _)| target_start != segment.target_start.0) {
-                    by_target
-                        .insert((name.as_str(), segment.target_start.0), segment.source_start.0)?;
-                }
-            }
+        JournalWrite::Lane(_) | JournalWrite::Segments { .. } => {
+            apply_progress(transaction, std::slice::from_ref(write))?;
         }
         JournalWrite::CutMap { lane, from } => cut_map(transaction, lane, *from)?,
         JournalWrite::Topic(record) => {
@@ -428,6 +413,40 @@ fn apply(transaction: &WriteTransaction, write: &JournalWrite) -> Result<(), Fau
             let all = || (name.as_str(), i64::MIN)..=(name.as_str(), i64::MAX);
             transaction.open_table(MAP)?.retain_in(all(), |_, _| false)?;
             transaction.open_table(MAP_BY_TARGET)?.retain_in(all(), |_, _| false)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is a part of what is written once a second, of each lane.
+fn is_progress(write: &JournalWrite) -> bool {
+    matches!(write, JournalWrite::Lane(_) | JournalWrite::Segments { .. })
+}
+
+/// Lanes and segments, in order. To open a table costs more than to write to it, so it is done once for all of them.
+fn apply_progress(transaction: &WriteTransaction, writes: &[JournalWrite]) -> Result<(), Fault> {
+    let mut lanes = transaction.open_table(LANES)?;
+    let mut map = transaction.open_table(MAP)?;
+    let mut by_target = transaction.open_table(MAP_BY_TARGET)?;
+    for write in writes {
+        match write {
+            JournalWrite::Lane(record) => {
+                let text = encode(record.as_ref())?;
+                lanes.insert(lane_name(&record.lane).as_str(), text.as_str())?;
+            }
+            JournalWrite::Segments { lane, segments } => {
+                let name = lane_name(lane);
+                for segment in segments {
+                    let key = (name.as_str(), segment.source_start.0);
+                    let (target_start, len) = (segment.target_start.0, segment.len);
+                    let replaced = map.insert(key, (target_start, len))?;
+                    let former = replaced.map(|former| former.value().0);
+                    if former != Some(target_start) {
+                        by_target.insert((name.as_str(), target_start), segment.source_start.0)?;
+                    }
+                }
+            }
+            _ => return Err(Fault::Damaged("a write of another kind among progress".to_owned())),
         }
     }
     Ok(())
