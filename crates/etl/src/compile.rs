@@ -14,6 +14,7 @@ use crate::{
     engine::{Chain, Compiled},
     error::{ErrorCode, Place, RuleError, RuleErrors},
     jsonpath::JsonPath,
+    output::Format,
     pattern, rule,
     rule::Rule,
     schema::Schemas,
@@ -88,11 +89,15 @@ impl Compiled {
         let target = compiler.target(rule);
         compiler.failure(&rule.failure);
         RuleErrors::check(compiler.errors)?;
+        let mut chains = chains.into_iter().collect::<Option<Vec<Chain>>>().unwrap_or_default();
+        if matches!(output, Format::Original { .. }) && target.is_plain() {
+            process::narrow(&mut chains, filter.as_ref());
+        }
         Ok(Self {
             rule: rule.clone(),
             guard_place: Place::new("guard", "guard"),
             charset: charset.unwrap_or(Charset::Utf8),
-            chains: chains.into_iter().collect::<Option<Vec<Chain>>>().unwrap_or_default(),
+            chains,
             filter,
             output,
             target,

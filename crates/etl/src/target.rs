@@ -52,6 +52,11 @@ pub(crate) fn is_topic(name: &str) -> bool {
 }
 
 impl Target {
+    /// Whether nothing of it is made from the document.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.key.is_none() && self.route.is_none() && self.edits.is_empty()
+    }
+
     /// The record around `value`, made from the document before metadata were added.
     pub(crate) fn output<'a>(
         &'a self,

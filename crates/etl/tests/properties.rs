@@ -94,6 +94,10 @@ proptest! {
         let text = value.to_string();
         let kept = (outputs(&yes, &text).unwrap().len(), outputs(&no, &text).unwrap().len());
         prop_assert!(kept == (0, 1) || kept == (1, 0), "{:?}", kept);
+        // Where the bytes are written as they were read, nothing but the filter's fields is looked at.
+        let original = compiled(&format!("{{chains: [{{analyse: {{mode: json}}}}], filter: {{rules: [{test}]}}, output: {{format: original}}}}"));
+        let found = outputs(&original, &text).unwrap();
+        prop_assert_eq!(found, if kept.0 == 1 { vec![text] } else { vec![] });
     }
 
     /// A chain that reads a field adds what a task of its own would make of that field, under its name.

@@ -6,7 +6,7 @@ use super::{Compiler, chain::Before};
 use crate::{
     analyse::{Delimiter, Expression, Secondary, TextMode},
     condition::{Condition, Field},
-    engine::{Input, Mode, Process},
+    engine::{Body, Chain, Filter, Input, Mode, Process},
     error::{ErrorCode, Place},
     expression,
     op::{Kind, Kv, Op},
@@ -279,6 +279,24 @@ fn wanted(rows: &[Row]) -> Option<Vec<Box<str>>> {
     }
     let useful = !rows.is_empty() && wanted.len() <= WANTED_MAX;
     useful.then(|| wanted.into_iter().map(String::into_boxed_str).collect())
+}
+
+/// Where the bytes that were read are written again, a single parse serves the filter alone: no other member is kept.
+pub(super) fn narrow(chains: &mut [Chain], filter: Option<&Filter>) {
+    let [Chain { body: Body::Process(process), .. }] = chains else { return };
+    let is_bare = matches!(process.input, Input::Message)
+        && process.rows.is_empty()
+        && process.secondary.is_none();
+    if let Mode::Text(TextMode::Json { wanted }) = &mut process.mode
+        && is_bare
+    {
+        let mut asked = BTreeSet::new();
+        let mut rules = filter.into_iter().flat_map(|filter| &filter.rules);
+        let known = rules.try_for_each(|(_, condition)| want_condition(condition, &mut asked));
+        if known.is_some() && asked.len() <= WANTED_MAX {
+            *wanted = Some(asked.into_iter().map(String::into_boxed_str).collect());
+        }
+    }
 }
 
 /// A key with dots may be a path: each of its beginnings may be the member.

@@ -212,7 +212,7 @@ impl Worker {
             self.make_outlet(state, id, topic, partition);
         }
         let Some(reader) = state.readers.get_mut(&id) else { return };
-        let Some(lease) = reader.lease.clone() else { return };
+        let Some(lease) = &reader.lease else { return };
         let Some(outlet) = reader.outlets.get_mut(&(topic, partition)) else { return };
         let place = outlet.place;
         if !outlet.is_new(era, offset) {
@@ -224,7 +224,7 @@ impl Worker {
         if outlet.builder.count() > 0 && (is_full || outlet.compression != codec) {
             // The batch ends before this output.
             let behind = std::mem::replace(&mut outlet.place, place);
-            let flushed = outlet.flush(&mut self.lanes, &lease);
+            let flushed = outlet.flush(&mut self.lanes, lease);
             outlet.place = behind;
             if let Err(cause) = flushed {
                 return self.stop_lane(id, cause, super::failure::CORRUPT_CURE);
