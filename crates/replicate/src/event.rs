@@ -100,7 +100,7 @@ pub enum Event {
         /// Brokers of the target.
         target_brokers: usize,
     },
-    /// A source topic name is longer than target names may be; its first 128 characters are used.
+    /// A topic has another name on the target: it was renamed, cut to 128 characters, or made again.
     TopicRenamed {
         /// The task.
         task: TaskName,

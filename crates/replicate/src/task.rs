@@ -31,7 +31,7 @@ use crate::lane::LaneSeed;
 use crate::pace::Pace;
 use crate::progress::{LaneState, LaneStatus, Progress};
 use crate::spec::TaskSpec;
-use crate::topics::survey::one_cluster;
+use crate::topics::survey::{Wanted, one_cluster};
 use crate::topics::{SyncedTopic, TopicSync};
 use crate::worker::{Command, Sink, Worker, WorkerContext};
 
@@ -251,16 +251,15 @@ impl Running {
         let first = tokio::select! {
             biased;
             () = shutdown.cancelled() => None,
-            topics = self.topics.initial() => Some(topics?),
+            wanted = self.topics.begin() => Some(wanted?),
         };
         let is_interrupted = match first {
             None => true,
-            Some(topics) => {
-                self.note_topics(&topics);
+            Some(wanted) => {
                 let copied = tokio::select! {
                     biased;
                     () = shutdown.cancelled() => Ok(true),
-                    result = self.copy(topics) => result,
+                    result = self.copy(wanted) => result,
                 };
                 match copied {
                     Ok(is_interrupted) => is_interrupted,
@@ -278,10 +277,17 @@ impl Running {
     }
 
     /// Copies until done; true when that is never.
-    async fn copy(&mut self, topics: Vec<SyncedTopic>) -> Result<bool, TaskError> {
+    async fn copy(&mut self, mut wanted: Vec<Wanted>) -> Result<bool, TaskError> {
         let copies_data = self.task.spec.sync.copies_data();
-        if copies_data {
-            self.take_up(topics).await?;
+        loop {
+            let topics = self.topics.bring_some(&mut wanted).await?;
+            self.note_topics(&topics);
+            if copies_data {
+                self.take_up(topics).await?;
+            }
+            if wanted.is_empty() {
+                break;
+            }
         }
         self.start_groups();
         let limits = self.task.spec.limits.clone();

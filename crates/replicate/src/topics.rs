@@ -33,7 +33,7 @@ use self::tell::Teller;
 use crate::acls::AclKeeper;
 use crate::event::{EventSink, SkipReason};
 use crate::journal::{Journal, JournalWrite, TopicRecord};
-use crate::spec::TaskSpec;
+use crate::spec::{AclSync, TaskSpec};
 use crate::task::{Role, TaskError};
 use crate::topic_config::{TopicConfig, fidelity};
 
@@ -43,6 +43,9 @@ pub(crate) const BEGUN: &str = "topics_begun";
 /// Looks in a row that must miss a topic before it counts as deleted: a broker that has just started may not know
 /// all topics yet.
 const MISSING_LOOKS: u32 = 2;
+
+/// Topics that are made at a time at the beginning.
+const PORTION: usize = 100;
 
 /// First and longest pause between two looks whether new partitions have leaders.
 const READY_PAUSE: Duration = Duration::from_millis(20);
@@ -165,6 +168,17 @@ impl TopicSync {
     /// # Errors
     /// [`TaskError`] when a cluster or the journal does not answer. What concerns one topic is an event.
     pub async fn initial(&mut self) -> Result<Vec<SyncedTopic>, TaskError> {
+        let mut wanted = self.begin().await?;
+        let mut ready = self.bring_some(&mut wanted).await?;
+        while !wanted.is_empty() {
+            ready.extend(self.bring_some(&mut wanted).await?);
+        }
+        Ok(ready)
+    }
+
+    /// The first look without its consequences: the topics in scope, each with its name on the target, for
+    /// [`TopicSync::bring_some`].
+    pub(crate) async fn begin(&mut self) -> Result<Vec<Wanted>, TaskError> {
         let records = self.journal.load_topics().await?;
         self.records =
             records.into_iter().map(|record| (record.source_topic.clone(), record)).collect();
@@ -172,8 +186,23 @@ impl TopicSync {
         let source = self.look(&self.source, Role::Source).await?;
         let wanted = self.in_scope(&source).await?;
         self.remember(&wanted, is_begin).await?;
-        let ready = self.bring(wanted, false).await?;
-        self.sync_acls().await?;
+        Ok(wanted)
+    }
+
+    /// Brings the first topics of `wanted` to the target and takes them off it: a broker makes thousands of partitions in a minute,
+    /// and what is there already can be copied meanwhile. Returns those that are ready.
+    pub(crate) async fn bring_some(
+        &mut self,
+        wanted: &mut Vec<Wanted>,
+    ) -> Result<Vec<SyncedTopic>, TaskError> {
+        // Where ACLs travel they come before the first record.
+        let has_acls = self.spec.acl_sync != AclSync::None;
+        let count = if has_acls { wanted.len() } else { wanted.len().min(PORTION) };
+        let rest = wanted.split_off(count);
+        let ready = self.bring(std::mem::replace(wanted, rest), false).await?;
+        if wanted.is_empty() {
+            self.sync_acls().await?;
+        }
         Ok(ready)
     }
 

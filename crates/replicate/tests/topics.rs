@@ -107,6 +107,18 @@ async fn topics_arrive_with_partitions_and_configuration() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_topics_come_in_portions() {
+    let world = World::new();
+    for number in 0..250 {
+        world.source.create_topic(&format!("t{number:03}"), 1, &[]).unwrap();
+    }
+    let topics = world.sync().initial().await.unwrap();
+    assert_eq!(topics.len(), 250);
+    assert_eq!(world.target.topics().len(), 250);
+    assert!(names(&topics).is_sorted());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pattern_selects_topics() {
     let mut world = World::new();
     world.spec.topics = TopicSelection::Regex("orders|bills".parse().unwrap());

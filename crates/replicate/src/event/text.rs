@@ -138,10 +138,7 @@ impl Event {
                 "topic {topic} has {source_factor} replicas, the target {target_brokers} brokers: its default was used"
             ),
             Self::TopicRenamed { topic, target_topic, .. } => {
-                write!(
-                    f,
-                    "topic {topic} is longer than 128 characters and travels as {target_topic}"
-                )
+                write!(f, "topic {topic} is called {target_topic} on the target")
             }
             Self::TopicSkipped { topic, reason, .. } => {
                 write!(f, "topic {topic} is not copied: {reason}")
