@@ -8,7 +8,14 @@ use super::{
     support::{kferry, write},
 };
 
+const PAGE: &str = include_str!("../../../../docs/etl.md");
 const RULE: &str = "{apiVersion: etl/v1, kind: EtlTemplate, spec: {chains: [{analyse: {mode: json}, rows: [{key: id}]}]";
+
+/// What the page shows behind these words.
+fn shown(words: &str) -> &'static str {
+    let (_, behind) = PAGE.split_once(&format!("{words}\n\n```text\n")).unwrap();
+    behind.split_once("\n```").unwrap().0
+}
 
 /// A pair of clusters with a topic of JSON, one record of which is none, and a task file that processes it.
 fn pair(rule: &str, more: &str) -> (Pair, String) {
@@ -88,6 +95,7 @@ fn the_task_ends_at_a_record_that_fails() {
             "chains[0].analyse",
             "cure:",
             "begins at this record",
+            shown("that is no JSON ends with"),
         ],
     );
     assert_eq!(values(&pair, "clean"), [r#"{"id":1}"#]);
@@ -96,7 +104,10 @@ fn the_task_ends_at_a_record_that_fails() {
         "rule.yaml",
         &format!("{RULE}, failure: {{policy: discard}}}}}}"),
     );
-    kferry(&["etl", "run", "-f", &task, "--once"]).expect(0, &["1 records written", "1 failed"]);
+    kferry(&["etl", "run", "-f", &task, "--once"]).expect(
+        0,
+        &["1 records written", "1 failed", shown("with `discard` it goes on and warns")],
+    );
     assert_eq!(values(&pair, "clean"), [r#"{"id":1}"#, r#"{"id":3}"#]);
 }
 
