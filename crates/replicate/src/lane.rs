@@ -510,6 +510,7 @@ impl Lane {
         self.stop();
         let position = self.acked.source_next.0;
         self.status.set_source(position, position);
+        self.status.retire();
         self.status.set_error(None);
         self.status.set_state(LaneState::Done);
     }

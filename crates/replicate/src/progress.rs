@@ -54,6 +54,7 @@ pub(crate) struct LaneStatus {
     /// Where the offset map begins after the lane found its place by content; −1 when it did not have to.
     map_start: AtomicI64,
     is_placed: AtomicBool,
+    is_retired: AtomicBool,
     target_end: AtomicI64,
     records: AtomicU64,
     bytes: AtomicU64,
@@ -79,6 +80,7 @@ impl LaneStatus {
             position: AtomicI64::new(-1),
             map_start: AtomicI64::new(-1),
             is_placed: AtomicBool::new(false),
+            is_retired: AtomicBool::new(false),
             target_end: AtomicI64::new(-1),
             records: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -113,6 +115,11 @@ impl LaneStatus {
     /// Whether the target said where the lane stands.
     pub(crate) fn is_placed(&self) -> bool {
         self.is_placed.load(Ordering::Acquire)
+    }
+
+    /// The lane's topic is no more, and another one has its name: it is no longer shown.
+    pub(crate) fn retire(&self) {
+        self.is_retired.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn set_state(&self, state: LaneState) {
@@ -456,6 +463,13 @@ impl Progress {
             self.total.records += partition.records_copied;
             self.total.bytes += partition.bytes_copied;
             self.total.lag_records += partition.lag_records;
+            if lane.is_retired.load(Ordering::Relaxed) {
+                let key = &lane.key;
+                self.topics.retain(|topic| {
+                    topic.topic != key.source_topic || topic.target_topic != key.target_topic
+                });
+                continue;
+            }
             self.put(&lane.key, partition);
         }
         let seconds = elapsed.saturating_sub(self.elapsed).as_secs_f64();

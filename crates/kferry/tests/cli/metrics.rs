@@ -131,6 +131,7 @@ fn a_running_sync_is_scraped() {
         ("kferry_lag_seconds{task=\"prod\"}", 0.0),
         ("kferry_lag_bytes{task=\"prod\"}", 0.0),
         ("kferry_buffer_bytes", 8_388_608.0),
+        ("kferry_partition_source_start{task=\"prod\",topic=\"orders\",partition=\"1\"}", 0.0),
         ("kferry_partitions{task=\"prod\",state=\"running\"}", 3.0),
         ("kferry_partitions{task=\"prod\",state=\"stopped\"}", 0.0),
         ("kferry_partition_lag_records{task=\"prod\",topic=\"odd.name\",partition=\"0\"}", 0.0),

@@ -40,3 +40,16 @@ fn lanes_that_come_later_find_their_place_and_none_is_shown_twice() {
     assert_eq!((progress.total.partitions, progress.total.records), (4, 15));
     assert!(progress.total.records_per_second.abs() < 1e-9, "{:?}", progress.total);
 }
+
+#[test]
+fn a_lane_whose_topic_is_no_more_counts_and_is_not_shown() {
+    let (former, other) = (lane("a", 0), lane("b", 0));
+    let mut progress = Progress::default();
+    former.copied(3, 300, None, 3);
+    let lanes = vec![Arc::clone(&former), other];
+    progress.update(&lanes, Arc::default(), Duration::from_secs(1));
+    former.retire();
+    progress.update(&lanes, Arc::default(), Duration::from_secs(2));
+    assert_eq!(shown(&progress), [("b", 0, 0)]);
+    assert_eq!(progress.total.records, 3);
+}

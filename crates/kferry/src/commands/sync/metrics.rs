@@ -438,6 +438,16 @@ fn partitions(out: &mut Exposition, tasks: &[Seen<'_>]) {
         |_, _, found| offset(found.source_end),
     );
     per_partition(
+        "kferry_partition_source_start",
+        "The first offset that the source still has; -1 while unknown.",
+        |_, _, found| offset(found.source_start),
+    );
+    per_partition(
+        "kferry_partition_target_end",
+        "The target offset behind the last acknowledged record; -1 before the first one.",
+        |_, _, found| offset(found.target_end),
+    );
+    per_partition(
         "kferry_partition_lag_records",
         "Source offsets that are not copied yet.",
         |_, _, found| offset(found.lag_records),
