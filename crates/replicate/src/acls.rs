@@ -1,7 +1,7 @@
 //! ACLs: those of the topics that travel, and if asked for those of groups and transactional ids, follow the source.
 //!
-//! An ACL of the target is made where the source's says so ([`translate`]), and removed when the source no longer has what it comes from:
-//! but only if this task made it ([`own`]). [`survey`] looks and decides, for the sync as for the plan; [`AclKeeper`] acts. What
+//! An ACL of the target is made where the source's says so (`translate`), and removed when the source no longer has what it comes from:
+//! but only if this task made it (`own`). `survey` looks and decides, for the sync as for the plan; `AclKeeper` acts. What
 //! cannot be done is told, and the rest of the task goes on.
 
 mod own;
