@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use xtask::workspace::{cargo, root};
 
 /// Seeds of the step in `cargo xtask ci`.
-pub(crate) const CI_SEEDS: u64 = 1_600;
+pub(crate) const CI_SEEDS: u64 = 2_000;
 
 /// How often progress is shown.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
