@@ -291,7 +291,27 @@ impl TopicSync {
                 self.skip(&topic, &target_name, reason);
             }
         }
+        self.note_absent(source);
         Ok(scope.wanted)
+    }
+
+    /// Topics that the task names one by one and the source does not show: a misspelt name must not look like success.
+    fn note_absent(&mut self, source: &ClusterMetadata) {
+        if self.spec.transform.is_none() {
+            return;
+        }
+        let cause = "it does not exist there, or may not be seen".to_owned();
+        let reason = SkipReason::SourceUnreadable { cause };
+        for (name, target_name) in self.spec.rename.names.clone() {
+            if source.topics.contains_key(&name) {
+                if self.told_skips.get(&name) == Some(&reason) {
+                    self.told_skips.remove(&name);
+                    self.skipped.remove(&name);
+                }
+            } else if !self.synced.contains_key(&name) {
+                self.skip(&name, &target_name, reason.clone());
+            }
+        }
     }
 
     /// Makes topics that are met for the first time durable before anything is done about them.

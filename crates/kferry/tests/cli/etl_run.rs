@@ -84,6 +84,14 @@ fn records_are_processed_and_failed_ones_are_dead_letters() {
 }
 
 #[test]
+fn a_misspelt_topic_is_no_success() {
+    let (pair, task) = pair(&format!("{RULE}}}}}"), "");
+    assert!(pair.source.0.delete_topic("events"));
+    kferry(&["etl", "run", "-f", &task, "--once"])
+        .expect(1, &["events", "does not exist there", "check its name"]);
+}
+
+#[test]
 fn the_task_ends_at_a_record_that_fails() {
     let (pair, task) = pair(&format!("{RULE}}}}}"), "");
     let ran = kferry(&["etl", "run", "-f", &task, "--once"]);

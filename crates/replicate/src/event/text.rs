@@ -333,7 +333,7 @@ impl Event {
                 }
                 SkipReason::NotReady { .. } => "check that the target's brokers are up",
                 SkipReason::SourceUnreadable { .. } => {
-                    "grant DESCRIBE and READ on the topic at the source"
+                    "check its name, or grant DESCRIBE and READ on it at the source"
                 }
                 SkipReason::TargetUnreadable { .. } => {
                     "grant DESCRIBE, READ and WRITE on the topic at the target"

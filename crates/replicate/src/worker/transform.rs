@@ -420,6 +420,11 @@ impl Reader {
         self.outlets.values().map(|outlet| outlet.size_bytes(&lanes[outlet.lane])).sum()
     }
 
+    /// Whether a record waits for something.
+    fn holds_record(&self) -> bool {
+        self.input.as_ref().is_some_and(|input| input.held.is_some())
+    }
+
     /// All records of the batch that was taken last are processed.
     fn complete(&mut self, lanes: &[Lane]) {
         let Some(last) = self.pending.back_mut() else { return };

@@ -133,3 +133,16 @@ async fn a_missing_topic_for_dead_letters_is_waited_for() {
     run.stop().await;
     world.check("went on");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_to_end_does_not_wait_for_a_topic_for_ever() {
+    let mut world = with_poison(rule(DLQ));
+    world.may_create = false;
+    let report = world.once().await.unwrap();
+    assert_eq!((report.stopped, report.is_complete()), (2, false));
+    assert!(world.events().iter().any(|event| matches!(event, Event::LaneStopped { .. })));
+    // Nothing is lost by it.
+    world.target.create_topic(DEAD, 1, &[]).unwrap();
+    world.once().await.unwrap();
+    world.check("went on");
+}

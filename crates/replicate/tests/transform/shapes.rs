@@ -1,9 +1,10 @@
 //! What is written where.
 
 use etl::rule::Failure;
+use replicate::event::Event;
 use replicate::spec::Partitioning;
 
-use crate::world::{IN, OUT, World, rule};
+use crate::world::{IN, OUT, World, rule, wait_for};
 
 #[tokio::test(start_paused = true)]
 async fn records_are_processed_and_keep_their_partition() {
@@ -123,4 +124,23 @@ async fn a_state_is_of_one_kind() {
     };
     let error = task.run().await.unwrap_err().to_string();
     assert!(error.contains("processes records by a rule"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_topic_that_is_not_there_is_told_and_taken_up_when_it_comes() {
+    let mut world = World::new(rule(""), 1);
+    assert!(world.source.delete_topic(IN));
+    let report = world.once().await.unwrap();
+    assert_eq!((report.skipped, report.is_complete()), (1, false));
+    let run = world.run(false);
+    let told = |world: &World| {
+        let skipped = |event: &Event| matches!(event, Event::TopicSkipped { .. });
+        world.events().iter().filter(|event| skipped(event)).count()
+    };
+    wait_for("it is told again", || told(&world) == 2).await;
+    world.source.create_topic(IN, 1, &[]).unwrap();
+    world.append(0, 3);
+    wait_for("it is taken up", || world.records(OUT).concat().len() == 3).await;
+    run.stop().await;
+    assert_eq!(told(&world), 2);
 }

@@ -16,7 +16,7 @@ use crate::journal::{Journal, JournalError, JournalWrite};
 use crate::spec::Transform;
 use crate::topics::describe::describe;
 use crate::topics::traits;
-use crate::worker::{Done, Worker};
+use crate::worker::{Done, LaneId, Worker};
 
 /// A topic's index.
 pub(super) type TopicId = usize;
@@ -46,8 +46,8 @@ pub(super) enum What {
 pub(super) struct Topic {
     pub(super) name: Arc<str>,
     state: TopicState,
-    /// What was told about it.
-    told: bool,
+    /// Since when it cannot be written, which was told then.
+    failing_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -98,7 +98,11 @@ impl State {
     /// The index of a topic.
     pub(super) fn topic_id(&mut self, name: &str) -> TopicId {
         self.topics.iter().position(|topic| &*topic.name == name).unwrap_or_else(|| {
-            self.topics.push(Topic { name: name.into(), state: TopicState::Unknown, told: false });
+            self.topics.push(Topic {
+                name: name.into(),
+                state: TopicState::Unknown,
+                failing_since: None,
+            });
             self.topics.len() - 1
         })
     }
@@ -159,7 +163,7 @@ impl Worker {
         let mut cause = None;
         topic.state = match result {
             Ok(Found::Known { partitions, traits }) => {
-                topic.told = false;
+                topic.failing_since = None;
                 TopicState::Known(Known { partitions, traits })
             }
             Ok(Found::Absent) => {
@@ -183,9 +187,16 @@ impl Worker {
                 TopicState::Unknown
             }
         };
-        let is_news = cause.is_some() && !std::mem::replace(&mut topic.told, true);
+        let is_news = cause.is_some() && topic.failing_since.is_none();
+        let since = cause.as_ref().map(|_| *topic.failing_since.get_or_insert_with(Instant::now));
         let name = Arc::clone(&topic.name);
         let waiting: Vec<_> = state.readers.keys().copied().collect();
+        // A task that is to end does not wait for ever.
+        let is_over =
+            since.zip(self.ctx.denial_time_max).is_some_and(|(at, max)| at.elapsed() >= max);
+        let holds = |reader: &&LaneId| state.readers[*reader].holds_record();
+        let given_up: Vec<LaneId> =
+            if is_over { waiting.iter().filter(holds).copied().collect() } else { Vec::new() };
         for reader in waiting {
             if let Some(cause) = &cause {
                 let text = format!("the target topic {name} cannot be written: {cause}");
@@ -197,6 +208,10 @@ impl Worker {
             self.tell_topic(&name, cause);
         }
         self.transforms = Some(transforms);
+        for reader in given_up {
+            let cause = format!("the target topic {name} has not come");
+            self.stop_lane(reader, cause, "create the topic on the target, then run again");
+        }
     }
 }
 
