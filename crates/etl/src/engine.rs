@@ -19,7 +19,7 @@ use crate::{
     output::Format,
     record::{DropReason, Output, Outputs, Record},
     row::Row,
-    rule::{ArrayOutput, GuardAction, Rule},
+    rule::{ArrayOutput, GuardAction, Rule, SchemaFormat},
     sample::{Dedupe, Sample, Throttle},
     schema,
     shape::{self, Glob},
@@ -141,30 +141,55 @@ impl Compiled {
         self.copies = copies.clamp(1, COPIES_MAX);
     }
 
-    /// Makes the Avro schema with this id of the source's registry known.
+    /// Makes the schema with this id of the source's registry known; other threads may apply records meanwhile. The schema
+    /// that an id had first stays.
+    ///
+    /// `references` are the schemas that this one names, each with the name of the reference; those that they name, too.
     ///
     /// # Errors
     /// What is wrong with the schema.
-    pub fn add_schema(&mut self, id: u32, text: &str) -> Result<(), String> {
-        self.schemas.add(id, text)
+    pub fn add_schema(
+        &self,
+        id: u32,
+        format: SchemaFormat,
+        text: &str,
+        references: &[(String, String)],
+    ) -> Result<(), String> {
+        self.schemas.add(id, format, text, references)
     }
 
-    /// Sets the Avro schema of the output, and its id in the target's registry.
+    /// Whether the schema with this id of the source's registry was added.
+    pub fn is_schema_known(&self, id: u32) -> bool {
+        self.schemas.is_known(id)
+    }
+
+    /// Sets the schema of the output, and its id in the target's registry; it takes the place of the one before.
     ///
     /// # Errors
     /// What is wrong with the schema.
-    pub fn set_target_schema(&mut self, id: u32, text: &str) -> Result<(), String> {
-        self.schemas.set_target(id, text)
+    pub fn set_target_schema(
+        &self,
+        id: u32,
+        format: SchemaFormat,
+        text: &str,
+        references: &[(String, String)],
+    ) -> Result<(), String> {
+        self.schemas.set_target(id, format, text, references)
     }
 
     /// Sets the id of the JSON Schema of the output in the target's registry.
-    pub fn set_target_schema_id(&mut self, id: u32) {
+    pub fn set_target_schema_id(&self, id: u32) {
         self.schemas.set_target_id(id);
     }
 
     /// Says which id a schema of the source's registry has in the target's.
-    pub fn translate_schema_id(&mut self, source: u32, target: u32) {
+    pub fn translate_schema_id(&self, source: u32, target: u32) {
         self.schemas.add_translation(source, target);
+    }
+
+    /// Whether it was said which id this schema of the source's registry has in the target's.
+    pub fn is_schema_id_translated(&self, source: u32) -> bool {
+        self.schemas.is_translated(source)
     }
 
     /// A lookup table, to follow its source.

@@ -47,7 +47,7 @@ impl Format {
                 }
             }
             Self::JsonSchema => {
-                schema::frame(schemas, &mut out)?;
+                schema::frame_json(schemas, &mut out)?;
                 if !json::write(Value::Map(document), &mut out, max) {
                     return Err(too_large(max));
                 }

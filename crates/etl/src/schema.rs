@@ -4,7 +4,12 @@
 
 mod avro;
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use elsa::sync::FrozenMap;
 
 use crate::{
     context::Context,
@@ -17,38 +22,112 @@ use crate::{
 /// Zero byte and id.
 const HEAD_BYTES: usize = 5;
 
-/// Schemas that were handed in.
+/// Schemas that were handed in. More can be while records are worked on: a schema never changes under its id, and documents
+/// borrow the names of fields from it.
 #[derive(Debug, Default)]
 pub(crate) struct Schemas {
-    by_id: HashMap<u32, avro::Schema>,
-    target: Option<(u32, Option<avro::Schema>)>,
+    by_id: FrozenMap<u32, Box<Schema>>,
+    target: RwLock<Option<Arc<Target>>>,
     /// Ids of the source's registry and those of the target's.
-    translations: HashMap<u32, u32>,
+    translations: RwLock<HashMap<u32, u32>>,
+}
+
+#[derive(Debug)]
+enum Schema {
+    Avro(avro::Schema),
+    /// Documents are not held against it.
+    Json,
+}
+
+#[derive(Debug)]
+struct Target {
+    id: u32,
+    schema: Schema,
+}
+
+impl Schema {
+    fn read(
+        format: SchemaFormat,
+        text: &str,
+        references: &[(String, String)],
+    ) -> Result<Self, String> {
+        match format {
+            SchemaFormat::Avro => avro::Schema::parse(text, references).map(Self::Avro),
+            SchemaFormat::Json => Ok(Self::Json),
+            SchemaFormat::Protobuf => Err("Protobuf is not read yet".to_owned()),
+        }
+    }
+
+    fn format(&self) -> SchemaFormat {
+        match self {
+            Self::Avro(_) => SchemaFormat::Avro,
+            Self::Json => SchemaFormat::Json,
+        }
+    }
 }
 
 impl Schemas {
-    pub(crate) fn add(&mut self, id: u32, text: &str) -> Result<(), String> {
-        self.by_id.insert(id, avro::Schema::parse(text)?);
+    /// The schema that an id had first stays.
+    pub(crate) fn add(
+        &self,
+        id: u32,
+        format: SchemaFormat,
+        text: &str,
+        references: &[(String, String)],
+    ) -> Result<(), String> {
+        self.by_id.insert(id, Box::new(Schema::read(format, text, references)?));
         Ok(())
     }
 
-    pub(crate) fn set_target(&mut self, id: u32, text: &str) -> Result<(), String> {
-        self.target = Some((id, Some(avro::Schema::parse(text)?)));
+    pub(crate) fn is_known(&self, id: u32) -> bool {
+        self.by_id.get(&id).is_some()
+    }
+
+    pub(crate) fn set_target(
+        &self,
+        id: u32,
+        format: SchemaFormat,
+        text: &str,
+        references: &[(String, String)],
+    ) -> Result<(), String> {
+        let schema = Schema::read(format, text, references)?;
+        self.replace_target(Target { id, schema });
         Ok(())
     }
 
-    pub(crate) fn set_target_id(&mut self, id: u32) {
-        self.target = Some((id, None));
+    pub(crate) fn set_target_id(&self, id: u32) {
+        self.replace_target(Target { id, schema: Schema::Json });
     }
 
-    pub(crate) fn add_translation(&mut self, source: u32, target: u32) {
-        self.translations.insert(source, target);
+    fn replace_target(&self, target: Target) {
+        *self.target.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(target));
+    }
+
+    fn target(&self) -> Fallible<Arc<Target>> {
+        let target = self.target.read().unwrap_or_else(PoisonError::into_inner);
+        target.clone().ok_or_else(|| {
+            Fault::new(ErrorCode::SchemaUnknown, "the schema of the target is not known")
+        })
+    }
+
+    pub(crate) fn add_translation(&self, source: u32, target: u32) {
+        let mut known = self.translations.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(source, target);
+    }
+
+    pub(crate) fn is_translated(&self, source: u32) -> bool {
+        self.translation(source).is_some()
+    }
+
+    fn translation(&self, source: u32) -> Option<u32> {
+        let known = self.translations.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(&source).copied()
     }
 
     /// The same content under the id of the target's registry.
     pub(crate) fn translate<'a>(&self, ctx: &Context<'a>, bytes: &'a [u8]) -> Fallible<&'a [u8]> {
         let (id, content) = unframe(bytes)?;
-        let Some(target) = self.translations.get(&id) else { return Err(unknown(id)) };
+        let Some(target) = self.translation(id) else { return Err(unknown(id)) };
         ctx.charge(bytes.len())?;
         let translated = [&[0], &target.to_be_bytes()[..], content].concat();
         Ok(ctx.bump.alloc_slice_copy(&translated))
@@ -73,12 +152,16 @@ impl Decoder {
         bytes: &'a [u8],
     ) -> Fallible<Map<'a>> {
         let (id, content) = unframe(bytes)?;
-        let value = match self.format {
-            SchemaFormat::Json => json_value(ctx, content)?,
-            SchemaFormat::Avro => match schemas.by_id.get(&id) {
-                Some(schema) => avro::decode(ctx, schema, content)?,
-                None => return Err(unknown(id)),
-            },
+        let value = if self.format == SchemaFormat::Json {
+            json_value(ctx, content)?
+        } else {
+            let Some(schema) = schemas.by_id.get(&id) else { return Err(unknown(id)) };
+            match schema {
+                Schema::Avro(schema) if self.format == SchemaFormat::Avro => {
+                    avro::decode(ctx, schema, content)?
+                }
+                other => return Err(self.other_format(id, other)),
+            }
         };
         match value {
             Value::Map(map) => Ok(map),
@@ -87,6 +170,12 @@ impl Decoder {
                 Err(Fault::new(ErrorCode::JsonRootNotObject, cause))
             }
         }
+    }
+
+    fn other_format(&self, id: u32, schema: &Schema) -> Box<Fault> {
+        let (found, wanted) = (schema.format().name(), self.format.name());
+        let cause = format!("the schema {id} is {found}, the rule decodes {wanted}");
+        Fault::new(ErrorCode::SchemaDecode, cause)
     }
 }
 
@@ -108,17 +197,16 @@ fn unknown(id: u32) -> Box<Fault> {
     fault
 }
 
-/// Begins a value with the id of the target's schema, which is given back.
-pub(crate) fn frame<'s>(
-    schemas: &'s Schemas,
-    out: &mut Vec<u8>,
-) -> Fallible<Option<&'s avro::Schema>> {
-    let Some((id, schema)) = &schemas.target else {
-        return Err(Fault::new(ErrorCode::SchemaUnknown, "the schema of the target is not known"));
-    };
+/// Begins a value with the id of the target's schema.
+fn frame(id: u32, out: &mut Vec<u8>) {
     out.push(0);
     out.extend_from_slice(&id.to_be_bytes());
-    Ok(schema.as_ref())
+}
+
+/// Begins JSON with the id of the target's schema.
+pub(crate) fn frame_json(schemas: &Schemas, out: &mut Vec<u8>) -> Fallible<()> {
+    frame(schemas.target()?.id, out);
+    Ok(())
 }
 
 /// The document in Avro with the target's schema.
@@ -128,13 +216,15 @@ pub(crate) fn encode(
     document: Map<'_>,
     out: &mut Vec<u8>,
 ) -> Fallible<()> {
-    let Some(schema) = frame(schemas, out)? else {
-        return Err(Fault::new(
-            ErrorCode::SchemaUnknown,
-            "the schema of the target is no Avro schema",
-        ));
-    };
-    avro::encode(ctx, schema, Value::Map(document), out)
+    let target = schemas.target()?;
+    frame(target.id, out);
+    match &target.schema {
+        Schema::Avro(schema) => avro::encode(ctx, schema, Value::Map(document), out),
+        Schema::Json => {
+            let cause = "the schema of the target is no Avro schema";
+            Err(Fault::new(ErrorCode::SchemaUnknown, cause))
+        }
+    }
 }
 
 fn json_value<'a>(ctx: &Context<'a>, content: &'a [u8]) -> Fallible<Value<'a>> {

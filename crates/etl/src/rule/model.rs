@@ -152,6 +152,19 @@ pub enum SchemaFormat {
     Avro,
     /// JSON with a JSON Schema.
     Json,
+    /// Protocol Buffers.
+    Protobuf,
+}
+
+impl SchemaFormat {
+    /// The name of the format, as people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avro => "Avro",
+            Self::Json => "JSON",
+            Self::Protobuf => "Protobuf",
+        }
+    }
 }
 
 /// Parse, then rows.

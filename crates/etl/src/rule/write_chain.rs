@@ -62,8 +62,12 @@ pub(super) fn chain(chain: &Chain) -> Node {
             ("on_missing", word(&ON_MISSING, on_missing)),
         ]),
         ChainBody::Decode { format } => {
-            let name = either(*format == SchemaFormat::Avro, "avro", "json");
-            members.extend([kind("decode"), ("format", name)]);
+            let name = match format {
+                SchemaFormat::Avro => "avro",
+                SchemaFormat::Json => "json",
+                SchemaFormat::Protobuf => "protobuf",
+            };
+            members.extend([kind("decode"), ("format", Node::text(name))]);
         }
     }
     Node::map(members)

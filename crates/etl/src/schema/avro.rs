@@ -14,6 +14,7 @@ use crate::rule::Node;
 const TYPES_MAX: usize = 20_000;
 const DEPTH_MAX: usize = 64;
 const TEXT_BYTES_MAX: usize = 4 << 20;
+const REFERENCES_MAX: usize = 100;
 
 /// A schema; types refer to each other by index, the first one is the root.
 #[derive(Debug, Clone)]
@@ -53,12 +54,11 @@ struct Field {
 }
 
 impl Schema {
-    /// Reads a schema.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        // A primitive schema may be written as the bare name.
-        let node = Node::parse_json(text, TEXT_BYTES_MAX).map_err(|error| error.cause)?;
+    /// Reads a schema, and first the named types that it takes from others.
+    pub(crate) fn parse(text: &str, references: &[(String, String)]) -> Result<Self, String> {
         let mut reader = Reader { types: Vec::new(), names: HashMap::new() };
-        let root = reader.read(&node, "", 0)?;
+        reader.references(references)?;
+        let root = reader.text(text)?;
         Ok(Self { types: reader.types, root })
     }
 }
@@ -69,6 +69,38 @@ struct Reader {
 }
 
 impl Reader {
+    fn text(&mut self, text: &str) -> Result<usize, String> {
+        // A primitive schema may be written as the bare name.
+        let node = Node::parse_json(text, TEXT_BYTES_MAX).map_err(|error| error.cause)?;
+        self.read(&node, "", 0)
+    }
+
+    /// Each may need others, in whatever order they come: those that cannot be read yet are tried again.
+    fn references(&mut self, references: &[(String, String)]) -> Result<(), String> {
+        if references.len() > REFERENCES_MAX {
+            return Err(format!("more than {REFERENCES_MAX} references"));
+        }
+        let mut waiting: Vec<&(String, String)> = references.iter().collect();
+        while !waiting.is_empty() {
+            let mut unread = Vec::new();
+            let mut cause = String::new();
+            for reference in &waiting {
+                let known = (self.types.len(), self.names.clone());
+                if let Err(error) = self.text(&reference.1) {
+                    self.types.truncate(known.0);
+                    self.names = known.1;
+                    cause = format!("the reference {:?}: {error}", reference.0);
+                    unread.push(*reference);
+                }
+            }
+            if unread.len() == waiting.len() {
+                return Err(cause);
+            }
+            waiting = unread;
+        }
+        Ok(())
+    }
+
     fn add(&mut self, kind: Type) -> Result<usize, String> {
         if self.types.len() >= TYPES_MAX {
             return Err(format!("more than {TYPES_MAX} types"));

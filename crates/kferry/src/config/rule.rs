@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use etl::{Compiled, Resources, Rule, RuleErrors, Table};
+use etl::{Compiled, Resources, Rule, RuleErrors, Table, rule::SchemaFormat};
 
 use crate::{failure::Failure, output::text};
 
@@ -98,7 +98,7 @@ pub(crate) fn compile(rule: &Rule, named: &Named<'_>) -> Result<Compiled, Unread
         let (name, table) = table(named)?;
         resources = resources.with_table(name, table);
     }
-    let mut compiled = Compiled::new(rule, &resources).map_err(Unready::Rule)?;
+    let compiled = Compiled::new(rule, &resources).map_err(Unready::Rule)?;
     for NamedFile { name, path } in named.schemas {
         let schema = text(path)?;
         let wrong = |cause: String| {
@@ -106,7 +106,7 @@ pub(crate) fn compile(rule: &Rule, named: &Named<'_>) -> Result<Compiled, Unread
                 .cure("name a schema by its id in the registry, and a file with its Avro schema")
         };
         let id = name.parse().map_err(|_| wrong("the id is not a number".to_owned()))?;
-        compiled.add_schema(id, &schema).map_err(wrong)?;
+        compiled.add_schema(id, SchemaFormat::Avro, &schema, &[]).map_err(wrong)?;
     }
     Ok(compiled)
 }
