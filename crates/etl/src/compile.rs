@@ -18,7 +18,7 @@ use crate::{
     pattern, rule,
     rule::Rule,
     schema::Schemas,
-    table::Table,
+    table::{SharedTable, Table},
 };
 
 /// What a rule refers to by name: secrets and tables.
@@ -72,6 +72,8 @@ pub(crate) struct Compiler<'r> {
     pub(super) warnings: Vec<String>,
     /// How many chain items remember something.
     pub(super) memories: usize,
+    /// The columns that lookups take, by table.
+    pub(super) columns: HashMap<String, Vec<Box<str>>>,
 }
 
 impl Compiled {
@@ -80,8 +82,13 @@ impl Compiled {
     /// # Errors
     /// Everything that is wrong.
     pub fn new(rule: &Rule, resources: &Resources) -> Result<Self, RuleErrors> {
-        let mut compiler =
-            Compiler { resources, errors: Vec::new(), warnings: Vec::new(), memories: 0 };
+        let mut compiler = Compiler {
+            resources,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            memories: 0,
+            columns: HashMap::new(),
+        };
         let charset = compiler.charset(&rule.guard.charset, "guard.charset");
         let chains = compiler.chains(&rule.chains);
         let filter = compiler.filter(&rule.filter);
@@ -93,6 +100,11 @@ impl Compiled {
         if matches!(output, Format::Original { .. }) && target.is_plain() {
             process::narrow(&mut chains, filter.as_ref());
         }
+        let tables = compiler.columns.into_iter().filter_map(|(name, columns)| {
+            let table = resources.tables.get(&name)?;
+            Some((name, SharedTable::of(table, columns)))
+        });
+        let tables = tables.collect();
         Ok(Self {
             rule: rule.clone(),
             guard_place: Place::new("guard", "guard"),
@@ -101,7 +113,7 @@ impl Compiled {
             filter,
             output,
             target,
-            tables: resources.tables.clone(),
+            tables,
             schemas: Schemas::default(),
             limits: Limits::default(),
             warnings: compiler.warnings,

@@ -23,7 +23,7 @@ use crate::{
     sample::{Dedupe, Sample, Throttle},
     schema,
     shape::{self, Glob},
-    table::{Lookup, Table},
+    table::{Lookup, SharedTable},
     target::Target,
     value::{Map, Value},
 };
@@ -33,8 +33,8 @@ const KEPT_BYTES_MAX: usize = 8 << 20;
 /// The largest multiplier.
 const COPIES_MAX: u32 = 100;
 
-/// A rule that is ready to work. It holds no state: the same record, rule and time give the same bytes, save for the chain items
-/// `dedupe` and `throttle`, whose memory is in the [`Scratch`].
+/// A rule that is ready to work. It holds no state but its tables: the same record, rule, tables and time give the same bytes, save for
+/// the chain items `dedupe` and `throttle`, whose memory is in the [`Scratch`].
 #[derive(Debug)]
 pub struct Compiled {
     pub(crate) rule: Rule,
@@ -44,7 +44,7 @@ pub struct Compiled {
     pub(crate) filter: Option<Filter>,
     pub(crate) output: Format,
     pub(crate) target: Target,
-    pub(crate) tables: HashMap<String, Table>,
+    pub(crate) tables: HashMap<String, SharedTable>,
     pub(crate) schemas: schema::Schemas,
     pub(crate) limits: Limits,
     pub(crate) warnings: Vec<String>,
@@ -192,9 +192,9 @@ impl Compiled {
         self.schemas.is_translated(source)
     }
 
-    /// A lookup table, to follow its source.
-    pub fn table_mut(&mut self, name: &str) -> Option<&mut Table> {
-        self.tables.get_mut(name)
+    /// A table that a `lookup` of the rule names: its rows may change between records, and while records are processed.
+    pub fn table(&self, name: &str) -> Option<&SharedTable> {
+        self.tables.get(name)
     }
 
     /// What `record` becomes at the time `now`. The outputs live in `scratch` until the next record.

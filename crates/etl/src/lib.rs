@@ -5,7 +5,7 @@
 //! mode, chains (parse, secondary parsing, rows), filter, metadata, output.
 //!
 //! The crate does no I/O and reads no clock: `now` is an argument, tables and secrets are handed in as [`Resources`]. The same
-//! record, rule and time give the same bytes. What happens to a record that fails is for the caller to do; the rule only says it
+//! record, rule, tables and time give the same bytes. What happens to a record that fails is for the caller to do; the rule only says it
 //! ([`Rule::failure`]), and [`dead_letter`] makes the record for a dead letter topic.
 //!
 //! ```
@@ -69,4 +69,4 @@ pub use generate::{Generated, Selection, generate_regex};
 pub use record::{DropReason, Header, Output, Outputs, Record};
 pub use rule::Rule;
 pub use scratch::Scratch;
-pub use table::Table;
+pub use table::{SharedTable, Table, TableRow, TableRows};

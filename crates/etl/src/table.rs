@@ -1,7 +1,12 @@
 //! Tables for the chain item `lookup`.
 
+mod shared;
+
 use std::collections::HashMap;
 
+pub use self::shared::{SharedTable, TableRow, TableRows};
+
+use self::shared::Found;
 use crate::{
     context::Context,
     error::{ErrorCode, Fallible, Fault, quote},
@@ -13,7 +18,7 @@ use crate::{
 /// Bytes of a table's text.
 const TABLE_BYTES_MAX: usize = 256 << 20;
 
-/// Rows by their key, each a few columns. Who owns a compiled rule may change its tables between records.
+/// Rows by their key, each a few columns: what a rule is compiled with. It keeps the columns that it takes, as a [`SharedTable`].
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     rows: HashMap<String, Vec<(String, Cell)>>,
@@ -21,9 +26,17 @@ pub struct Table {
 
 #[derive(Debug, Clone)]
 enum Cell {
-    Text(String),
+    Text(Box<str>),
     /// Everything that is no text, as JSON.
-    Json(String),
+    Json(Box<str>),
+}
+
+impl Cell {
+    fn text(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Json(text) => text,
+        }
+    }
 }
 
 impl Table {
@@ -67,7 +80,7 @@ impl Table {
             let cells = names
                 .iter()
                 .zip(&line)
-                .map(|(name, cell)| (name.clone(), Cell::Text(cell.clone())));
+                .map(|(name, cell)| (name.clone(), Cell::Text(cell.as_str().into())));
             table.rows.insert(line[at].clone(), cells.collect());
         }
         Ok(table)
@@ -91,29 +104,14 @@ impl Table {
         }
         Ok(table)
     }
-
-    /// Sets the row of `key` to the members of a JSON object.
-    ///
-    /// # Errors
-    /// What is wrong with the text.
-    pub fn insert_json(&mut self, key: &str, object: &str) -> Result<(), String> {
-        let node = Node::parse_json(object, 1 << 20).map_err(|error| error.cause)?;
-        let cells = cells(&node)?;
-        self.rows.insert(key.to_owned(), cells);
-        Ok(())
-    }
-
-    /// Removes a row.
-    pub fn remove(&mut self, key: &str) {
-        self.rows.remove(key);
-    }
 }
 
 /// The members of an object.
 fn cells(node: &Node) -> Result<Vec<(String, Cell)>, String> {
     let Some(members) = node.members() else { return Err("a row is no JSON object".to_owned()) };
-    let cell =
-        |(name, text, plain)| (name, if plain { Cell::Json(text) } else { Cell::Text(text) });
+    let cell = |(name, text, plain): (String, String, bool)| {
+        (name, if plain { Cell::Json(text.into()) } else { Cell::Text(text.into()) })
+    };
     Ok(members.map(cell).collect())
 }
 
@@ -153,7 +151,8 @@ fn csv_rows(text: &str) -> Result<Vec<Vec<String>>, String> {
 pub(crate) struct Lookup {
     pub(crate) table: String,
     pub(crate) key: String,
-    pub(crate) fields: Vec<(String, String)>,
+    /// Members, and the columns of the table that they are taken from.
+    pub(crate) fields: Vec<(String, usize)>,
     pub(crate) on_missing: OnMissing,
 }
 
@@ -161,14 +160,18 @@ impl Lookup {
     pub(crate) fn apply<'a>(
         &'a self,
         ctx: &Context<'a>,
-        tables: &'a HashMap<String, Table>,
+        tables: &HashMap<String, SharedTable>,
         document: Map<'a>,
     ) -> Fallible<Map<'a>> {
         let key = match lookup(document, &self.key) {
             None | Some(Value::Null) => None,
             Some(value) => Some(crate::convert::text_of(ctx, value)?),
         };
-        let row = key.and_then(|key| tables.get(&self.table)?.rows.get(key));
+        let columns = self.fields.iter().map(|(_, column)| *column);
+        let row = match (key, tables.get(&self.table)) {
+            (Some(key), Some(table)) => table.cells(ctx, key, columns)?,
+            _ => None,
+        };
         if row.is_none() {
             match self.on_missing {
                 OnMissing::Skip => return Ok(document),
@@ -182,12 +185,11 @@ impl Lookup {
         }
         ctx.charge(size_of_val(document.entries))?;
         let mut builder = MapBuilder::from_map(document);
-        for (name, column) in &self.fields {
-            let cell = row.and_then(|cells| cells.iter().find(|(found, _)| found == column));
-            let value = match cell {
+        for (at, (name, _)) in self.fields.iter().enumerate() {
+            let value = match row.as_ref().and_then(|cells| cells[at]) {
                 None => Value::Null,
-                Some((_, Cell::Text(text))) => Value::String(text),
-                Some((_, Cell::Json(text))) => json::parse(ctx, text, json::Wanted::All)?,
+                Some(Found::Text(text)) => Value::String(text),
+                Some(Found::Json(text)) => json::parse(ctx, text, json::Wanted::All)?,
             };
             builder.insert(name, value);
         }

@@ -142,8 +142,17 @@ impl Compiler<'_> {
                     self.error(format!("{path}.table"), ErrorCode::TableUnknown, cause);
                     return None;
                 }
+                let columns = self.columns.entry(table.clone()).or_default();
+                let mut column = |name: &str| {
+                    columns.iter().position(|known| **known == *name).unwrap_or_else(|| {
+                        columns.push(name.into());
+                        columns.len() - 1
+                    })
+                };
+                let fields =
+                    fields.iter().map(|(member, name)| (member.clone(), column(name))).collect();
                 let (table, key) = (table.clone(), key.clone());
-                Body::Lookup(Lookup { table, key, fields: fields.clone(), on_missing: *on_missing })
+                Body::Lookup(Lookup { table, key, fields, on_missing: *on_missing })
             }
             ChainBody::Decode { format } => {
                 if before != Before::Nothing {
