@@ -24,6 +24,7 @@ mod log;
 mod partition;
 mod permissions;
 mod producer_state;
+mod registry;
 mod release;
 mod sasl;
 mod signal;
@@ -40,5 +41,6 @@ pub use self::{
     groups::CommittedOffset,
     listen::ListeningCluster,
     permissions::{Operation, Resource},
+    registry::{RegistryFault, SchemaRegistry},
     release::Release,
 };

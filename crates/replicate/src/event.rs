@@ -691,6 +691,18 @@ pub enum Event {
         /// Why.
         cause: String,
     },
+    /// A schema registry gives no answer; records that need it wait. Told once per interruption.
+    RegistryUnavailable {
+        /// The task.
+        task: TaskName,
+        /// Whose registry: `source` or `target`.
+        registry: &'static str,
+        /// Where it is, and why.
+        cause: String,
+        /// What an operator can do.
+        #[serde(skip)]
+        cure: String,
+    },
     /// The groups could not be looked at; the next look is the regular one. Told once per interruption.
     GroupSyncFailed {
         /// The task.

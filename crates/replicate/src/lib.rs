@@ -19,6 +19,7 @@ mod pace;
 pub mod plan;
 pub mod progress;
 mod recover;
+pub mod registry;
 mod tail_fetch;
 pub mod task;
 mod topic_config;

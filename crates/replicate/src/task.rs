@@ -251,7 +251,10 @@ impl Running {
         let first = tokio::select! {
             biased;
             () = shutdown.cancelled() => None,
-            wanted = self.topics.begin() => Some(wanted?),
+            wanted = async {
+                transform::fetch_schema(&self.task).await?;
+                self.topics.begin().await
+            } => Some(wanted?),
         };
         let is_interrupted = match first {
             None => true,

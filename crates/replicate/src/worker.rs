@@ -47,6 +47,7 @@ use crate::lane::{Barrier, Duty, Lane, LaneSeed, Phase, Room, Translated};
 use crate::pace::Pace;
 use crate::progress::{LaneState, LaneStatus};
 use crate::recover::{OpenError, Opened, Opening};
+use crate::registry::Unresolved;
 use crate::spec::{
     RefusedRecordPolicy, SourcePolicies, TaskLimits, TaskName, Transform, UnknownTarget,
 };
@@ -191,6 +192,10 @@ enum Done {
     OutputTopic {
         topic: usize,
         result: Result<transform::Found, ClientError>,
+    },
+    Schema {
+        id: u32,
+        result: Result<(), Unresolved>,
     },
     SourceMetadata(Result<Arc<ClusterMetadata>, ClientError>),
     TargetMetadata(Result<Arc<ClusterMetadata>, ClientError>),
@@ -377,6 +382,7 @@ impl Worker {
             }
             Done::Journaled { barriers, result } => self.journaled(barriers, result),
             Done::OutputTopic { topic, result } => self.output_topic(topic, result),
+            Done::Schema { id, result } => self.schema_asked(id, result),
             Done::SourceMetadata(result) => self.source_metadata(result),
             Done::TargetMetadata(result) => self.target_metadata(result),
         }

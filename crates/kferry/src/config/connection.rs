@@ -59,7 +59,7 @@ pub(super) struct ConnectionSection {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Tls")]
-struct TlsSection {
+pub(super) struct TlsSection {
     /// Authorities that are trusted, a PEM file; the system's without it.
     #[schemars(with = "Option<String>")]
     ca: Option<Spanned<PathBuf>>,
@@ -104,7 +104,7 @@ struct SaslSection {
 }
 
 /// Where the password is found; never the password.
-enum PasswordSource {
+pub(super) enum PasswordSource {
     Env(String),
     File(PathBuf),
 }
@@ -248,7 +248,7 @@ fn bootstrap(
         .collect()
 }
 
-fn tls(place: &Place<'_>, section: &TlsSection) -> Result<TlsConfig, Failure> {
+pub(super) fn tls(place: &Place<'_>, section: &TlsSection) -> Result<TlsConfig, Failure> {
     let mut tls = TlsConfig::default();
     if !section.verify {
         tls.verify = false;
@@ -319,8 +319,21 @@ fn sasl(
         }
         username => username.as_ref().map(|user| user.value.clone()).unwrap_or_default(),
     };
-    let at = section.password.referenced;
-    let password = match &section.password.value {
+    let password = secret(place, &section.password, env)?;
+    Ok(Credentials { mechanism, username, password })
+}
+
+/// What a password's source holds.
+///
+/// # Errors
+/// A usage [`Failure`] with file, line, column and the line itself.
+pub(super) fn secret(
+    place: &Place<'_>,
+    source: &Spanned<PasswordSource>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Secret, Failure> {
+    let at = source.referenced;
+    let password = match &source.value {
         PasswordSource::Env(name) => {
             env(name).filter(|value| !value.is_empty()).ok_or_else(|| {
                 place
@@ -361,5 +374,5 @@ fn sasl(
             text.to_owned()
         }
     };
-    Ok(Credentials { mechanism, username, password: Secret::new(password) })
+    Ok(Secret::new(password))
 }

@@ -8,6 +8,7 @@ mod connection;
 mod file;
 pub(crate) mod nearest;
 mod place;
+mod registry;
 pub(crate) mod rule;
 mod snippet;
 pub(crate) mod task;

@@ -64,7 +64,10 @@ pub(super) fn render(
 fn may_hold_secret(lines: &[&str], index: usize) -> bool {
     let speaks = |line: &str| {
         let line = line.to_ascii_lowercase();
-        ["pass", "secret", "token", "pwd"].iter().any(|word| line.contains(word))
+        let words = ["pass", "secret", "token", "pwd"];
+        // A URL may hold user and password.
+        let is_login = line.contains("://") && line.contains('@');
+        is_login || words.iter().any(|word| line.contains(word))
     };
     let indent = |line: &str| line.len() - line.trim_start().len();
     let Some(line) = lines.get(index) else { return true };

@@ -10,6 +10,7 @@ mod check;
 mod config;
 mod demo;
 mod etl;
+mod etl_registry;
 mod etl_run;
 mod etl_tools;
 mod import;

@@ -167,6 +167,7 @@ fn acls_do_not_go_with_a_rule() {
         partitioning: crate::spec::Partitioning::Keep,
         compression: None,
         create_dead_letter_topic: false,
+        registries: None,
     }));
     assert_eq!(spec.validate(), Ok(()));
     spec.acl_sync = AclSync::Topics;

@@ -1,9 +1,19 @@
 //! What every event has: how much it matters, and its task.
 
 use super::{ConfigSkipReason, Event, Level};
+use crate::registry::Away;
 use crate::spec::TaskName;
 
 impl Event {
+    pub(crate) fn registry_unavailable(task: &TaskName, away: &Away) -> Self {
+        Self::RegistryUnavailable {
+            task: task.clone(),
+            registry: away.registry,
+            cause: away.error.to_string(),
+            cure: away.error.cure(),
+        }
+    }
+
     /// How much it matters.
     #[must_use]
     pub fn level(&self) -> Level {
@@ -94,6 +104,7 @@ impl Event {
             | Self::GroupsSkipped { task, .. }
             | Self::RecordFailed { task, .. }
             | Self::OutputTopicUnavailable { task, .. }
+            | Self::RegistryUnavailable { task, .. }
             | Self::GroupSyncFailed { task, .. } => task,
         }
     }

@@ -295,6 +295,12 @@ impl Event {
                     "the target topic {target_topic} cannot be written: {cause}; tried again until it can"
                 )
             }
+            Self::RegistryUnavailable { registry, cause, .. } => {
+                write!(
+                    f,
+                    "the schema registry of the {registry} gives no answer: {cause}; records that need it wait"
+                )
+            }
             _ => self.fmt_acls(f),
         }
     }
@@ -310,7 +316,9 @@ impl Event {
             }
             Self::LaneDenied { cure, .. } => cure.as_str(),
             Self::RecordsSkipped { cure, .. } => cure,
-            Self::RecordFailed { cure, .. } => cure.as_str(),
+            Self::RecordFailed { cure, .. } | Self::RegistryUnavailable { cure, .. } => {
+                cure.as_str()
+            }
             Self::OutputTopicUnavailable { .. } => {
                 "create the topic, or grant DESCRIBE and WRITE on it and CREATE if the task is to make it"
             }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use kafka_wire::compression::Compression;
 
+use crate::registry::Registries;
+
 /// To which partition of the target a record goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Partitioning {
@@ -43,6 +45,8 @@ pub struct TransformSpec {
     pub compression: Option<Compression>,
     /// Whether the topic for dead letters is created when it is missing.
     pub create_dead_letter_topic: bool,
+    /// Where schemas that the rule was not given come from.
+    pub registries: Option<Registries>,
 }
 
 /// A shared [`TransformSpec`]. Two are equal when they are one.

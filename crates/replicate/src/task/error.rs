@@ -62,6 +62,14 @@ pub enum TaskError {
         /// Where in the rule, why, and what to do about it.
         cause: String,
     },
+    /// The schema that outputs are written by cannot be had.
+    #[error("registry of the target: {cause}")]
+    Registry {
+        /// Why.
+        cause: String,
+        /// What an operator can do.
+        cure: String,
+    },
     /// The state is that of a task of the other kind.
     #[error("the state belongs to a task that {had}, this one {has}")]
     OtherKind {
@@ -99,6 +107,7 @@ impl TaskError {
                 "all before it is on the target; mend the rule, or choose another failure policy, and run again: the task begins at this record"
                     .to_owned(),
             ),
+            Self::Registry { cure, .. } => Some(cure.clone()),
             Self::OtherKind { .. } => Some("give the task another name, or another state directory".to_owned()),
             Self::Worker { .. } => Some(
                 "run again: the copy goes on where it was; please report this with the log"

@@ -1,14 +1,23 @@
 //! What is different where a rule makes something else of the records: one lane reads each source partition, others write.
 
-use super::{Running, Task, TaskError};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{DENIAL_TIME_MAX, Running, Task, TaskError};
+use crate::event::Event;
 use crate::journal::{JournalWrite, LaneKey, LaneRecord};
 use crate::lane::Duty;
+use crate::registry::Unresolved;
 use crate::worker::RecordFailure;
 
 /// The journal's note of which kind of task it belongs to.
 const KIND: &str = "kind";
 const COPY: &str = "copies records as they are";
 const TRANSFORM: &str = "processes records by a rule";
+
+/// The pause before a registry that did not answer is asked again.
+const REGISTRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The target partition of a lane that only reads.
 pub(super) const NO_PARTITION: i32 = -1;
@@ -33,6 +42,29 @@ pub(super) async fn check_kind(task: &Task) -> Result<(), TaskError> {
         task.journal.write(vec![note]).await?;
     }
     Ok(())
+}
+
+/// Gets the schema that outputs are written by, and waits for its registry. A task that is to end does so for a while.
+pub(super) async fn fetch_schema(task: &Task) -> Result<(), TaskError> {
+    let Some(transform) = &task.spec.transform else { return Ok(()) };
+    let Some(registries) = &transform.registries else { return Ok(()) };
+    loop {
+        let away = match registries.fetch_target(&transform.rule).await {
+            Ok(()) => return Ok(()),
+            Err(Unresolved::Refused { cause, cure }) => {
+                return Err(TaskError::Registry { cause, cure });
+            }
+            Err(Unresolved::Away(away)) => away,
+        };
+        if task.spec.once && away.since.elapsed() >= DENIAL_TIME_MAX {
+            let (cause, cure) = (away.error.to_string(), away.error.cure());
+            return Err(TaskError::Registry { cause, cure });
+        }
+        if away.is_news {
+            (task.sink)(Event::registry_unavailable(&task.spec.name, &away));
+        }
+        sleep(REGISTRY_PAUSE).await;
+    }
 }
 
 /// The error of a task that ended at a record.

@@ -8,9 +8,10 @@
 mod failure;
 mod outlets;
 mod partition;
+mod schemas;
 mod topics;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use forward::{Ordinal, SourceOffset};
@@ -52,6 +53,8 @@ struct State {
     /// Readers that may have something to do, longest waiting first.
     queue: VecDeque<LaneId>,
     told: HashMap<etl::ErrorCode, Told>,
+    /// Schemas that are being asked for.
+    asked: HashSet<u32>,
 }
 
 /// A lane that reads for the rule.
@@ -70,6 +73,8 @@ struct Reader {
     is_queued: bool,
     /// Nothing more is taken: a record failed, and the rule says that the task ends there.
     has_failed: bool,
+    /// The record that waited for a schema last, and its id.
+    awaited: Option<(i64, u32)>,
 }
 
 /// A batch whose records are being processed.
@@ -98,7 +103,7 @@ struct Pending {
 /// What became of a record.
 enum Outcome {
     Done,
-    /// It must be processed again when the topic that it goes to is known.
+    /// It must be processed again when the topic that it goes to, or its schema, is known.
     Wait,
     /// The task ends before it.
     Fail(Box<RecordFailure>),
@@ -314,7 +319,7 @@ impl Worker {
             }
         };
         let view = failure::view(record, &headers, &key);
-        let error = match spec.rule.apply(&view, Timestamp::now(), scratch) {
+        let mut error = match spec.rule.apply(&view, Timestamp::now(), scratch) {
             Ok(outputs) => {
                 let emissions = outputs.records.iter().map(Emission::of);
                 match self.write_all(spec, state, id, record.offset, emissions) {
@@ -337,6 +342,9 @@ impl Worker {
             }
             Err(error) => error,
         };
+        if self.awaits_schema(spec, state, id, record, &mut error) {
+            return Outcome::Wait;
+        }
         self.record_failed(spec, state, id, &view, &error)
     }
 
@@ -400,6 +408,7 @@ impl Reader {
             lease: None,
             is_queued: false,
             has_failed: false,
+            awaited: None,
         }
     }
 

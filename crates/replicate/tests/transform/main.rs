@@ -5,6 +5,7 @@
 
 mod chance;
 mod policies;
+mod registry;
 mod shapes;
 mod source;
 mod world;

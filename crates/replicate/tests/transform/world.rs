@@ -7,11 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use etl::{Compiled, Resources, Rule};
 use kafka_client::{Client, ConnectionConfig};
-use kafka_sim::{Cluster, ClusterConfig, Release};
+use kafka_sim::{Cluster, ClusterConfig, Release, SchemaRegistry};
 use kafka_wire::record::{BatchOptions, Record};
 use replicate::event::Event;
 use replicate::journal::MemoryJournal;
 use replicate::progress::Progress;
+use replicate::registry::{Needs, Registries, RegistryClient, RegistryConfig};
 use replicate::spec::{
     Partitioning, Rename, SourcePolicies, TaskSpec, TopicSelection, Transform, TransformSpec,
 };
@@ -47,6 +48,8 @@ pub(crate) struct World {
     /// Whether the topic for dead letters is made.
     pub(crate) may_create: bool,
     pub(crate) progress: Arc<Mutex<Arc<Progress>>>,
+    /// Those of source and target.
+    pub(crate) registries: Option<[SchemaRegistry; 2]>,
     next: i64,
 }
 
@@ -107,6 +110,7 @@ impl World {
             policies: SourcePolicies::default(),
             may_create: true,
             progress: Arc::default(),
+            registries: None,
             next: 0,
         };
         world.source.create_topic(IN, partitions, &[]).unwrap();
@@ -118,10 +122,17 @@ impl World {
         spec.once = once;
         spec.topics = TopicSelection::Regex(IN.parse().unwrap());
         let names = BTreeMap::from([(IN.to_owned(), OUT.to_owned())]);
-        spec.rename = Rename { names, ..Rename::default() };
+        spec.rename = Rename { names: names.clone(), ..Rename::default() };
         spec.same_partition = self.partitioning == Partitioning::Keep;
         spec.source_policies = self.policies;
         let rule = Rule::parse(&self.rule).unwrap();
+        let registries = self.registries.as_ref().map(|registries| {
+            let [source, target] = registries.each_ref().map(|registry| {
+                let config = RegistryConfig::new("http://registry:8081".parse().unwrap());
+                Some(RegistryClient::with_connector(config, registry.connector()))
+            });
+            Registries::new(Needs::of(&rule), source, target, names)
+        });
         let mut rule = Compiled::new(&rule, &Resources::new()).unwrap();
         rule.set_multiplier(self.copies);
         spec.transform = Some(Transform::new(TransformSpec {
@@ -129,6 +140,7 @@ impl World {
             partitioning: self.partitioning,
             compression: None,
             create_dead_letter_topic: self.may_create,
+            registries,
         }));
         spec
     }
@@ -177,13 +189,18 @@ impl World {
     }
 
     pub(crate) fn append_values(&self, partition: i32, values: &[String]) {
+        let values: Vec<Bytes> = values.iter().map(|value| Bytes::from(value.clone())).collect();
+        self.append_bytes(partition, &values);
+    }
+
+    pub(crate) fn append_bytes(&self, partition: i32, values: &[Bytes]) {
         let records: Vec<Record> = (0..)
             .zip(values)
             .map(|(offset, value)| Record {
                 offset,
                 timestamp: self.source.now_ms(),
                 key: Some(Bytes::from(format!("k{}", value.len() * 7 % 5))),
-                value: Some(Bytes::from(value.clone())),
+                value: Some(value.clone()),
                 headers: Vec::new(),
             })
             .collect();

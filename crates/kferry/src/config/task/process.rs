@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use etl::Rule;
 use kafka_wire::compression::Compression;
+use replicate::registry::{Needs, Registries};
 use replicate::spec::{
     Partitioning, Rename, SyncMode, TaskSpec, TopicSelection, Transform, TransformSpec,
 };
@@ -16,7 +17,10 @@ use super::{
     section::{TaskSection, Text},
 };
 use crate::{
-    config::rule::{self, Named, NamedFile, Unready},
+    config::{
+        registry::{self, RegistriesSection},
+        rule::{self, Named, NamedFile, Unready},
+    },
     failure::Failure,
 };
 
@@ -63,6 +67,9 @@ pub(super) struct ProcessSection {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     schemas: BTreeMap<String, Text>,
+    /// Schema registries: of the source, whose schemas the rule decodes by, and of the target, whose schemas outputs are written with.
+    #[serde(default)]
+    registries: Option<RegistriesSection>,
 }
 
 impl Reader<'_> {
@@ -101,6 +108,7 @@ impl Reader<'_> {
         let mut copies: u32 = 1;
         self.set("copies", process.copies.as_ref(), &mut copies, copies_of, "leave it out for 1")?;
         let mut rule = self.rule(process, &names)?;
+        let registries = self.registries(process, &rule, &names)?;
         rule.set_multiplier(copies);
         spec.rename = Rename { names, ..Rename::default() };
         spec.transform = Some(Transform::new(TransformSpec {
@@ -108,8 +116,35 @@ impl Reader<'_> {
             partitioning,
             compression,
             create_dead_letter_topic: process.create_dead_letter_topic.unwrap_or(false),
+            registries,
         }));
         Ok(())
+    }
+
+    /// The registries that are named, which must be those that the rule needs.
+    fn registries(
+        &self,
+        process: &ProcessSection,
+        rule: &etl::Compiled,
+        topics: &BTreeMap<String, String>,
+    ) -> Result<Option<Registries>, Failure> {
+        let [source, target] = match &process.registries {
+            Some(section) => registry::build(self.place, section, self.env)?,
+            None => [None, None],
+        };
+        let needs = Needs::of(rule.rule());
+        let has_schemas = !process.schemas.is_empty();
+        if let Some((end, what)) = needs.lacks(source.is_some(), target.is_some(), has_schemas) {
+            let message = format!("rule: it {what} and needs the schema registry of the {end}");
+            let cure = if end == "source" && !needs.translates {
+                "name it under process.registries.source.url, or the files of all schemas under process.schemas".to_owned()
+            } else {
+                format!("name it under process.registries.{end}.url")
+            };
+            return Err(self.place.failure(process.rule.referenced, &message).cure(cure));
+        }
+        let is_any = source.is_some() || target.is_some();
+        Ok(is_any.then(|| Registries::new(needs, source, target, topics.clone())))
     }
 
     /// Fields that only mean something where records are copied.

@@ -59,7 +59,7 @@ fn is_list(text: &str) -> bool {
 
 pub(super) struct Reader<'a> {
     pub(super) place: &'a Place<'a>,
-    env: Env<'a>,
+    pub(super) env: Env<'a>,
 }
 
 impl Reader<'_> {

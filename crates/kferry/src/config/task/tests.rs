@@ -462,7 +462,18 @@ fn rows(object: &serde_json::Value) -> String {
 fn the_page_has_every_field_of_the_schema() {
     const PAGE: &str = include_str!("../../../../../docs/task.md");
     let schema = schema();
-    for name in ["Task", "Process", "Rename", "Tasks", "Connection", "Tls", "Sasl", "Password"] {
+    for name in [
+        "Task",
+        "Process",
+        "Rename",
+        "Tasks",
+        "Connection",
+        "Tls",
+        "Sasl",
+        "Password",
+        "Registries",
+        "Registry",
+    ] {
         let rows = rows(&schema["$defs"][name]);
         assert!(PAGE.contains(&rows), "docs/task.md lacks the table of {name}:\n{rows}");
     }
@@ -472,6 +483,8 @@ fn the_page_has_every_field_of_the_schema() {
     std::fs::write(directory.path().join("ca.pem"), "").unwrap();
     let rule = "{apiVersion: etl/v1, kind: EtlTemplate, spec: {chains: [{analyse: {mode: json}}]}}";
     std::fs::write(directory.path().join("rule.yaml"), rule).unwrap();
+    std::fs::write(directory.path().join("decode.yaml"), DECODES).unwrap();
+    std::fs::write(directory.path().join("registry.password"), SECRET).unwrap();
     let mut count = 0;
     for example in examples {
         let env = |name: &str| (name == "KFERRY_PASSWORD").then(|| SECRET.to_owned());
@@ -480,4 +493,102 @@ fn the_page_has_every_field_of_the_schema() {
         count += 1;
     }
     assert!(count >= 3);
+}
+
+const DECODES: &str = "{apiVersion: etl/v1, spec: {chains: [{kind: decode, format: avro}]}}";
+
+/// Registries: what is wrong with them, and with rules that need other ones.
+#[test]
+fn registries_and_what_rules_need_of_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("t.yaml");
+    let file = |name: &str, text: &str| {
+        std::fs::write(directory.path().join(name), text).unwrap();
+    };
+    file("decode.yaml", DECODES);
+    file(
+        "avro.yaml",
+        "{apiVersion: etl/v1, spec: {chains: [{analyse: {mode: json}}], output: {format: avro, subject: s}}}",
+    );
+    file(
+        "translate.yaml",
+        "{apiVersion: etl/v1, spec: {output: {format: original, translate_schema_id: true}}}",
+    );
+    file("password", SECRET);
+    file("r.avsc", r#""long""#);
+    let read = |rule: &str, more: &str| {
+        let text = format!(
+            "source: a:1\ntarget: b:1\nprocess:\n  rule: {rule}.yaml\n  topics: {{a: b}}\n{more}"
+        );
+        let env = |name: &str| (name == "SET").then(|| SECRET.to_owned());
+        read::parse(&path, &text, &env)
+    };
+    let source = |more: &str| format!("  registries:\n    source: {{url: 'http://r:1'{more}}}\n");
+    let both = "  registries:\n    source: {url: 'https://r', username: me, password: {file: password}}\n    target: {url: 'http://[::1]:8081/x', token: {env: SET}}\n";
+    for (rule, more) in [
+        ("decode", source("")),
+        ("decode", "  schemas: {1: r.avsc}\n".to_owned()),
+        ("decode", both.to_owned()),
+        ("avro", both.to_owned()),
+        ("translate", both.to_owned()),
+    ] {
+        let setups = read(rule, &more).unwrap_or_else(|error| panic!("{rule} {more}: {error}"));
+        assert!(!format!("{setups:?}").contains(SECRET));
+    }
+    let url = |url: &str| format!("  registries:\n    source: {{url: '{url}'}}\n");
+    let no_source = "4:9: rule: it decodes AVRO and needs the schema registry of the source";
+    let wrong = [
+        ("decode", String::new(), no_source, "process.registries.source.url, or the files"),
+        (
+            "avro",
+            source(""),
+            "4:9: rule: it writes with the schema of the subject s and needs the schema registry of the target",
+            "process.registries.target.url",
+        ),
+        (
+            "translate",
+            source(""),
+            "4:9: rule: it translates schema ids and needs",
+            "process.registries.target.url",
+        ),
+        ("decode", url("r:8081"), "7:19: url: it does not begin with", "http://HOST:PORT"),
+        (
+            "decode",
+            url("http://me:hunter2@r"),
+            "7:19: url: user and password do not belong",
+            "beside it",
+        ),
+        ("decode", url("ftp://r"), "7:19: url: it is neither http nor https", "http://HOST:PORT"),
+        ("decode", source(", username: me"), "username needs password", "add password"),
+        ("decode", source(", password: {env: SET}"), "password needs username", "add username"),
+        ("decode", source(", username: 'a:b', password: {env: SET}"), "it has a colon", "correct"),
+        ("decode", source(", token: {env: SET}, username: me"), "in place of user", "leave out"),
+        ("decode", source(", token: {env: UNSET}"), "UNSET", "export UNSET"),
+        (
+            "decode",
+            source(", password: hunter2, username: me"),
+            "must not stand",
+            "{env: VARIABLE}",
+        ),
+        ("decode", source(", tls: {ca: none.pem}"), "none.pem", "readable file"),
+        ("decode", source(", user: me"), "unknown field `user`", "username"),
+        (
+            "decode",
+            "  registries: {sorce: {url: 'http://r'}}\n".to_owned(),
+            "unknown field `sorce`",
+            "source",
+        ),
+        (
+            "decode",
+            "  registries: {source: {}}\n".to_owned(),
+            "missing field `url`",
+            "docs/task.md",
+        ),
+    ];
+    for (rule, more, message, cure) in wrong {
+        let told = read(rule, &more).unwrap_err().to_string();
+        let (before, after) = told.rsplit_once("\n  cure: ").unwrap_or((&told, ""));
+        assert!(before.contains(message) && after.contains(cure), "{more}: {told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
 }
