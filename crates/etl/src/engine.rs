@@ -19,7 +19,7 @@ use crate::{
     output::Format,
     record::{DropReason, Output, Outputs, Record},
     row::Row,
-    rule::{ArrayOutput, GuardAction, Rule, SchemaFormat},
+    rule::{self, ArrayOutput, GuardAction, Rule, SchemaFormat},
     sample::{Dedupe, Sample, Throttle},
     schema,
     shape::{self, Glob},
@@ -166,7 +166,7 @@ impl Compiled {
     /// Sets the schema of the output, and its id in the target's registry; it takes the place of the one before.
     ///
     /// # Errors
-    /// What is wrong with the schema.
+    /// What is wrong with the schema, or that it lacks the message that the rule writes.
     pub fn set_target_schema(
         &self,
         id: u32,
@@ -174,7 +174,11 @@ impl Compiled {
         text: &str,
         references: &[(String, String)],
     ) -> Result<(), String> {
-        self.schemas.set_target(id, format, text, references)
+        let message = match &self.rule.output {
+            rule::Output::Protobuf { message, .. } => message.as_deref(),
+            _ => None,
+        };
+        self.schemas.set_target(id, format, text, references, message)
     }
 
     /// Sets the id of the JSON Schema of the output in the target's registry.

@@ -68,5 +68,6 @@ pub use explain::{Explanation, Step, StepStatus};
 pub use generate::{Generated, Selection, generate_regex};
 pub use record::{DropReason, Header, Output, Outputs, Record};
 pub use rule::Rule;
+pub use schema::protobuf_imports;
 pub use scratch::Scratch;
 pub use table::{SharedTable, Table, TableRow, TableRows};

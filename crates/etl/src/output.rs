@@ -4,7 +4,7 @@ use crate::{
     context::Context,
     error::{ErrorCode, Fallible, Fault},
     json,
-    rule::RowOutput,
+    rule::{RowOutput, SchemaFormat},
     schema::{self, Schemas},
     value::{Map, Value},
 };
@@ -14,9 +14,12 @@ use crate::{
 pub(crate) enum Format {
     Json,
     Row(RowOutput),
-    Avro,
+    /// With a schema of the target that the document has to fit.
+    Schema(SchemaFormat),
     JsonSchema,
-    Original { translate: bool },
+    Original {
+        translate: bool,
+    },
 }
 
 fn too_large(max: usize) -> Box<Fault> {
@@ -40,8 +43,8 @@ impl Format {
                 }
             }
             Self::Row(row) => write_row(row, document, &mut out, max)?,
-            Self::Avro => {
-                schema::encode(ctx, schemas, document, &mut out)?;
+            Self::Schema(format) => {
+                schema::encode(ctx, schemas, *format, document, &mut out)?;
                 if out.len() > max {
                     return Err(too_large(max));
                 }
@@ -99,7 +102,7 @@ impl Format {
                 }
             }
             // The first two are refused when the rule is compiled.
-            Self::Avro | Self::JsonSchema | Self::Original { .. } => {
+            Self::Schema(_) | Self::JsonSchema | Self::Original { .. } => {
                 return self.original(ctx, schemas);
             }
         }

@@ -3,6 +3,7 @@
 //! Who runs the rule fetches schemas and hands them in; the crate never looks for one.
 
 mod avro;
+mod protobuf;
 
 use std::{
     collections::HashMap,
@@ -35,6 +36,7 @@ pub(crate) struct Schemas {
 #[derive(Debug)]
 enum Schema {
     Avro(avro::Schema),
+    Protobuf(protobuf::Schema),
     /// Documents are not held against it.
     Json,
 }
@@ -43,6 +45,8 @@ enum Schema {
 struct Target {
     id: u32,
     schema: Schema,
+    /// The message of a Protobuf schema.
+    message: Option<protobuf::Chosen>,
 }
 
 impl Schema {
@@ -54,13 +58,14 @@ impl Schema {
         match format {
             SchemaFormat::Avro => avro::Schema::parse(text, references).map(Self::Avro),
             SchemaFormat::Json => Ok(Self::Json),
-            SchemaFormat::Protobuf => Err("Protobuf is not read yet".to_owned()),
+            SchemaFormat::Protobuf => protobuf::Schema::parse(text, references).map(Self::Protobuf),
         }
     }
 
     fn format(&self) -> SchemaFormat {
         match self {
             Self::Avro(_) => SchemaFormat::Avro,
+            Self::Protobuf(_) => SchemaFormat::Protobuf,
             Self::Json => SchemaFormat::Json,
         }
     }
@@ -83,20 +88,26 @@ impl Schemas {
         self.by_id.get(&id).is_some()
     }
 
+    /// `message` is the full name of the message that is written, in place of the first one.
     pub(crate) fn set_target(
         &self,
         id: u32,
         format: SchemaFormat,
         text: &str,
         references: &[(String, String)],
+        message: Option<&str>,
     ) -> Result<(), String> {
         let schema = Schema::read(format, text, references)?;
-        self.replace_target(Target { id, schema });
+        let message = match &schema {
+            Schema::Protobuf(schema) => Some(schema.choose(message)?),
+            Schema::Avro(_) | Schema::Json => None,
+        };
+        self.replace_target(Target { id, schema, message });
         Ok(())
     }
 
     pub(crate) fn set_target_id(&self, id: u32) {
-        self.replace_target(Target { id, schema: Schema::Json });
+        self.replace_target(Target { id, schema: Schema::Json, message: None });
     }
 
     fn replace_target(&self, target: Target) {
@@ -160,6 +171,9 @@ impl Decoder {
                 Schema::Avro(schema) if self.format == SchemaFormat::Avro => {
                     avro::decode(ctx, schema, content)?
                 }
+                Schema::Protobuf(schema) if self.format == SchemaFormat::Protobuf => {
+                    protobuf::decode(ctx, schema, content)?
+                }
                 other => return Err(self.other_format(id, other)),
             }
         };
@@ -209,19 +223,26 @@ pub(crate) fn frame_json(schemas: &Schemas, out: &mut Vec<u8>) -> Fallible<()> {
     Ok(())
 }
 
-/// The document in Avro with the target's schema.
+/// The document in Avro or Protobuf with the target's schema.
 pub(crate) fn encode(
     ctx: &Context<'_>,
     schemas: &Schemas,
+    format: SchemaFormat,
     document: Map<'_>,
     out: &mut Vec<u8>,
 ) -> Fallible<()> {
     let target = schemas.target()?;
     frame(target.id, out);
-    match &target.schema {
-        Schema::Avro(schema) => avro::encode(ctx, schema, Value::Map(document), out),
-        Schema::Json => {
-            let cause = "the schema of the target is no Avro schema";
+    match (format, &target.schema, &target.message) {
+        (SchemaFormat::Avro, Schema::Avro(schema), _) => {
+            avro::encode(ctx, schema, Value::Map(document), out)
+        }
+        (SchemaFormat::Protobuf, Schema::Protobuf(schema), Some(message)) => {
+            protobuf::encode(ctx, schema, message, document, out)
+        }
+        (_, schema, _) => {
+            let (found, wanted) = (schema.format().name(), format.name());
+            let cause = format!("the schema of the target is {found}, the rule writes {wanted}");
             Err(Fault::new(ErrorCode::SchemaUnknown, cause))
         }
     }
@@ -233,4 +254,13 @@ fn json_value<'a>(ctx: &Context<'a>, content: &'a [u8]) -> Fallible<Value<'a>> {
         Fault::at(ErrorCode::InvalidUtf8, at, format!("byte {at} is not UTF-8"))
     })?;
     json::parse(ctx, text, Wanted::All)
+}
+
+/// The names of the files that a `.proto` imports, which are its references, save those that need none: Google's types and what
+/// registries always have.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn protobuf_imports(text: &str) -> Result<Vec<String>, String> {
+    protobuf::imports(text)
 }

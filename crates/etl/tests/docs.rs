@@ -4,7 +4,9 @@
 
 use std::fmt::Write as _;
 
-use etl::{Compiled, ErrorCode, Output, Record, Resources, Rule, Scratch};
+use etl::{
+    Compiled, ErrorCode, Output, Record, Resources, Rule, Scratch, rule::SchemaFormat::Protobuf,
+};
 
 const PAGE: &str = include_str!("../../../docs/etl.md");
 const NOW: &str = "2025-01-31T00:00:00Z";
@@ -81,6 +83,36 @@ fn line(output: &Output<'_>) -> String {
         write!(text, "  header {name}={}", bytes(value.unwrap_or_default())).unwrap();
     }
     text + "\n"
+}
+
+/// Both documents are read from what is written of them, and the second one also from no bytes at all.
+#[test]
+fn the_schema_of_the_page_gives_its_documents() {
+    let blocks = blocks();
+    let at = blocks.iter().position(|(kind, _)| *kind == "proto").unwrap();
+    let [(_, schema), (_, documents)] = blocks[at..=at + 1] else { panic!("no documents") };
+    let compiled = |spec: &str| {
+        let rule = Rule::parse(&format!("{{apiVersion: etl/v1, spec: {{{spec}}}}}")).unwrap();
+        let compiled = Compiled::new(&rule, &Resources::new()).unwrap();
+        compiled.add_schema(7, Protobuf, schema, &[]).unwrap();
+        compiled.set_target_schema(7, Protobuf, schema, &[]).unwrap();
+        compiled
+    };
+    let apply = |compiled: &Compiled, value: &[u8]| {
+        let mut scratch = Scratch::new();
+        let record = Record::from_value(value);
+        let outputs = compiled.apply(&record, NOW.parse().unwrap(), &mut scratch);
+        outputs.unwrap_or_else(|error| panic!("{error}")).records[0].value.unwrap().to_vec()
+    };
+    let write =
+        compiled("chains: [{analyse: {mode: json}}], output: {format: protobuf, subject: s}");
+    let read = compiled("chains: [{kind: decode, format: protobuf}]");
+    for document in documents.lines() {
+        let written = apply(&write, document.as_bytes());
+        assert_eq!(String::from_utf8(apply(&read, &written)).unwrap(), document);
+    }
+    let empty = apply(&read, &[0, 0, 0, 0, 7, 0]);
+    assert_eq!(Some(empty.as_slice()), documents.lines().last().map(str::as_bytes));
 }
 
 #[test]

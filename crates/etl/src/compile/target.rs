@@ -5,7 +5,7 @@ use crate::{
     error::{ErrorCode, Place},
     output::Format,
     pattern,
-    rule::{self, HeaderEdit, KeyRule, Rule},
+    rule::{self, HeaderEdit, KeyRule, Rule, SchemaFormat},
     shape::Glob,
     target::{Edit, Key, Route, Target},
     text_template::TextTemplate,
@@ -21,7 +21,11 @@ impl Compiler<'_> {
             }
             rule::Output::Avro { .. } => {
                 self.refuse_multi(rule, "Avro");
-                Format::Avro
+                Format::Schema(SchemaFormat::Avro)
+            }
+            rule::Output::Protobuf { .. } => {
+                self.refuse_multi(rule, "Protobuf");
+                Format::Schema(SchemaFormat::Protobuf)
             }
             rule::Output::Original { translate_schema_id } => {
                 Format::Original { translate: *translate_schema_id }

@@ -112,6 +112,14 @@ pub enum Output {
         /// Subject in the registry of the target.
         subject: String,
     },
+    /// Protobuf in the framing of schema registries, with the schema of this subject
+    /// ([`Compiled::set_target_schema`](crate::Compiled::set_target_schema)).
+    Protobuf {
+        /// Subject in the registry of the target.
+        subject: String,
+        /// Full name of the message; `None`: the first one of the schema.
+        message: Option<String>,
+    },
     /// JSON in the framing of schema registries, with the schema of this subject
     /// ([`Compiled::set_target_schema_id`](crate::Compiled::set_target_schema_id)).
     JsonSchema {

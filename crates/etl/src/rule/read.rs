@@ -233,6 +233,7 @@ fn output(fields: &mut Fields<'_, '_>) -> Output {
         Json,
         Row,
         Avro,
+        Protobuf,
         JsonSchema,
         Original,
     }
@@ -240,6 +241,7 @@ fn output(fields: &mut Fields<'_, '_>) -> Output {
         ("json", Format::Json),
         ("row", Format::Row),
         ("avro", Format::Avro),
+        ("protobuf", Format::Protobuf),
         ("json_schema", Format::JsonSchema),
         ("original", Format::Original),
     ];
@@ -257,12 +259,14 @@ fn output(fields: &mut Fields<'_, '_>) -> Output {
         inner.finish();
         row
     };
-    let has_subject = matches!(format, Format::Avro | Format::JsonSchema);
+    let has_subject = matches!(format, Format::Avro | Format::Protobuf | Format::JsonSchema);
     let subject = if has_subject { fields.needed("subject") } else { String::new() };
+    let message = fields.text("message");
     let translate_schema_id = fields.flag("translate_schema_id", false);
     fields.finish();
     match format {
         Format::Avro => Output::Avro { subject },
+        Format::Protobuf => Output::Protobuf { subject, message },
         Format::Json => Output::Json,
         Format::Row => Output::Row(row),
         Format::JsonSchema => Output::JsonSchema { subject },

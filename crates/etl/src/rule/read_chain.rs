@@ -70,7 +70,11 @@ fn chain(fields: &mut Fields<'_, '_>) -> Chain {
             on_missing: fields.choice("on_missing", &ON_MISSING).unwrap_or_default(),
         },
         "decode" => {
-            let formats = [("avro", SchemaFormat::Avro), ("json", SchemaFormat::Json)];
+            let formats = [
+                ("avro", SchemaFormat::Avro),
+                ("protobuf", SchemaFormat::Protobuf),
+                ("json", SchemaFormat::Json),
+            ];
             ChainBody::Decode {
                 format: fields.choice("format", &formats).unwrap_or(SchemaFormat::Avro),
             }

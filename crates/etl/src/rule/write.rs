@@ -156,6 +156,12 @@ fn output(output: &Output) -> Node {
         Output::Avro { subject } => {
             Node::map(vec![("format", Node::text("avro")), ("subject", Node::text(subject))])
         }
+        Output::Protobuf { subject, message } => {
+            let mut members =
+                vec![("format", Node::text("protobuf")), ("subject", Node::text(subject))];
+            members.extend(message.iter().map(|message| ("message", Node::text(message))));
+            Node::map(members)
+        }
         Output::JsonSchema { subject } => {
             Node::map(vec![("format", Node::text("json_schema")), ("subject", Node::text(subject))])
         }

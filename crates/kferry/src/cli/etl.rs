@@ -145,7 +145,7 @@ pub(crate) struct TestArgs {
     /// A lookup table of the rule: KEY is the column or member that is looked up, in CSV or (*.json) an array of objects
     #[arg(long = "table", value_name = "NAME:KEY=FILE", value_parser = named_file)]
     pub(crate) tables: Vec<NamedFile>,
-    /// The Avro schema that has this id in the registry of the source, repeatable
+    /// The schema that has this id in the registry of the source, Avro or a .proto beside those it imports, repeatable
     #[arg(long = "schema", value_name = "ID=FILE", value_parser = named_file)]
     pub(crate) schemas: Vec<NamedFile>,
     /// Form of what is written to standard output

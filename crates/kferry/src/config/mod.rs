@@ -10,6 +10,7 @@ pub(crate) mod nearest;
 mod place;
 mod registry;
 pub(crate) mod rule;
+mod schema_file;
 mod snippet;
 pub(crate) mod task;
 

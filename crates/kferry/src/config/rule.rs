@@ -6,8 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use etl::{Compiled, Resources, Rule, RuleErrors, Table, rule::SchemaFormat};
+use etl::{Compiled, Resources, Rule, RuleErrors, Table};
 
+use super::schema_file;
 use crate::{failure::Failure, output::text};
 
 /// Bytes of a file that is read whole.
@@ -99,14 +100,8 @@ pub(crate) fn compile(rule: &Rule, named: &Named<'_>) -> Result<Compiled, Unread
         resources = resources.with_table(name, table);
     }
     let compiled = Compiled::new(rule, &resources).map_err(Unready::Rule)?;
-    for NamedFile { name, path } in named.schemas {
-        let schema = text(path)?;
-        let wrong = |cause: String| {
-            Failure::usage(format!("schema {name}: {}: {cause}", path.display()))
-                .cure("name a schema by its id in the registry, and a file with its Avro schema")
-        };
-        let id = name.parse().map_err(|_| wrong("the id is not a number".to_owned()))?;
-        compiled.add_schema(id, SchemaFormat::Avro, &schema, &[]).map_err(wrong)?;
+    for file in named.schemas {
+        schema_file::add(&compiled, file)?;
     }
     Ok(compiled)
 }

@@ -99,6 +99,29 @@ fn secrets_tables_and_schemas_come_from_files() {
 }
 
 #[test]
+fn protobuf_comes_from_files_that_import_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let proto = |name: &str, body: &str| {
+        write(directory.path(), name, &format!("syntax = \"proto3\";\n{body}"))
+    };
+    proto("b.proto", "message B { int32 n = 1; }");
+    let good = proto("a.proto", "import \"b.proto\";\nmessage A { B b = 1; }");
+    let outside = proto("out.proto", "import \"../b.proto\";\nmessage A {}");
+    let missing = proto("missing.proto", "import \"c.proto\";\nmessage A {}");
+    let wrong = proto("wrong.proto", "message A { int32 n = 0; }");
+    let run = |format: &str, file: &str| {
+        let spec = format!("chains: [{{kind: decode, format: {format}}}]");
+        let schema = format!("7={file}");
+        test(&spec, "\0\0\0\0\x07\0\n\x02\x08\x05", &["--whole", "--schema", &schema])
+    };
+    run("protobuf", &good).expect(0, &["output  {\"b\":{\"n\":5}}"]);
+    run("avro", &good).expect(2, &["the file is Protobuf, the rule decodes Avro", "cure:"]);
+    run("protobuf", &outside).expect(2, &["schema:2:8", "cure:"]);
+    run("protobuf", &missing).expect(2, &["c.proto", "cure:"]);
+    run("protobuf", &wrong).expect(2, &["schema:2:23", "cure:"]);
+}
+
+#[test]
 fn a_message_may_come_from_the_rule_from_a_pipe_or_be_a_tombstone() {
     let directory = tempfile::tempdir().unwrap();
     let text = "apiVersion: etl/v1\nspec:\n  sample: {source: custom, content: '{\"a\":1}'}\n  chains: [{analyse: {mode: json}}]\n";

@@ -29,6 +29,9 @@ impl Needs {
         }
         match &rule.output {
             Output::Avro { subject } => needs.subject = Some((subject.clone(), SchemaFormat::Avro)),
+            Output::Protobuf { subject, .. } => {
+                needs.subject = Some((subject.clone(), SchemaFormat::Protobuf));
+            }
             Output::JsonSchema { subject } => {
                 needs.subject = Some((subject.clone(), SchemaFormat::Json));
             }

@@ -63,7 +63,7 @@ pub(super) struct ProcessSection {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     tables: BTreeMap<String, Text>,
-    /// Avro schemas: the id in the source's registry, and the file, relative to this one.
+    /// Schemas: the id in the source's registry, and the file, relative to this one: Avro, or a .proto beside those it imports.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     schemas: BTreeMap<String, Text>,
