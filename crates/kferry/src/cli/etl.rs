@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
+use replicate::registry::RegistryUrl;
 
 use super::{Format, values};
 use crate::config::rule::NamedFile;
@@ -24,6 +25,7 @@ Examples:
   kferry etl test -f rule.yaml --sample body.json --whole               the file is one message
   echo '{\"id\":7}' | kferry etl test -f rule.yaml --sample -             standard input
   kferry etl test -f rule.yaml --fetch source.yaml orders:0@1234        messages of a topic, from an offset on
+  kferry etl test -f rule.yaml --fetch source.yaml orders --registry http://registry:8081
   kferry etl test -f rule.yaml --sample a.txt --now 2025-01-31T14:00:00Z --output json
 
 Without --sample and --fetch it is the text under spec.sample of the rule. Nothing is written to any cluster.
@@ -148,6 +150,9 @@ pub(crate) struct TestArgs {
     /// The schema that has this id in the registry of the source, Avro or a .proto beside those it imports, repeatable
     #[arg(long = "schema", value_name = "ID=FILE", value_parser = named_file)]
     pub(crate) schemas: Vec<NamedFile>,
+    /// The registry that has the schemas of the source, for those that no --schema gives
+    #[arg(long, value_name = "URL")]
+    pub(crate) registry: Option<RegistryUrl>,
     /// Form of what is written to standard output
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(crate) output: Format,

@@ -114,3 +114,27 @@ fn a_rule_without_the_registry_that_it_needs_is_refused() {
         ],
     );
 }
+
+#[test]
+fn a_rule_is_tried_with_schemas_of_the_registry() {
+    let (pair, registry, port) = pair();
+    let rule = "{apiVersion: etl/v1, spec: {chains: [{kind: decode, format: avro}]}}";
+    task(&pair, rule, "");
+    let (rule, source) = (pair.path("rule.yaml"), pair.source.1.bootstrap());
+    let url = format!("http://127.0.0.1:{port}");
+    let args = ["etl", "test", "-f", &rule, "--fetch", &source, "events@earliest", "--registry"];
+    let ran = |url: &str| kferry(&[&args[..], &[url]].concat());
+    ran(&url).expect(
+        1,
+        &[
+            r#"output  {"id":1}"#,
+            r#"output  {"id":2}"#,
+            "has no schema 8",
+            "2 delivered",
+            "1 failed",
+        ],
+    );
+    registry.add_fault(RegistryFault::Status(403, "{}"));
+    ran(&url).expect(1, &["--registry", "answered 403", "grant", "cure:"]);
+    ran("127.0.0.1").expect(2, &["--registry", "http://"]);
+}

@@ -35,6 +35,24 @@ impl Registries {
         result
     }
 
+    /// Sees to it that `rule` knows the schema `id` of the source's registry, which a record of `topic` has: why it cannot, if the
+    /// registry has none that the rule can use.
+    ///
+    /// # Errors
+    /// The registry gives no answer.
+    pub async fn fetch(
+        &self,
+        rule: &Compiled,
+        id: u32,
+        topic: &str,
+    ) -> Result<Option<String>, RegistryError> {
+        match self.resolve(rule, id, topic).await {
+            Ok(()) => Ok(None),
+            Err(Unresolved::Refused { cause, .. }) => Ok(Some(cause)),
+            Err(Unresolved::Away(away)) => Err(away.error),
+        }
+    }
+
     async fn ask(&self, rule: &Compiled, id: u32, topic: &str) -> Result<(), Unresolved> {
         let Some(source) = &self.source else {
             return Err(refused(format!("there is no registry to ask for the schema {id}"), ""));

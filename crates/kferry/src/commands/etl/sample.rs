@@ -45,6 +45,14 @@ impl Sample {
         then(&rule.explain(&record, now, scratch))
     }
 
+    /// The schema that the rule lacks for it.
+    pub(super) fn missing_schema(&self, rule: &Compiled, now: Timestamp) -> Option<u32> {
+        let mut scratch = Scratch::new();
+        self.explain(rule, now, &mut scratch, |explanation| {
+            explanation.result.as_ref().err().and_then(|error| error.missing_schema)
+        })
+    }
+
     /// The line of the file, or the place in the topic.
     pub(super) fn place(&self) -> String {
         match self.line {

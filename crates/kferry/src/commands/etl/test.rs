@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use etl::Scratch;
+use etl::{Compiled, Scratch};
 use jiff::Timestamp;
+use replicate::registry::{Needs, Registries, RegistryClient, RegistryConfig};
 use serde::Serialize;
 
 use super::{
@@ -55,7 +56,9 @@ pub(super) async fn run(args: &TestArgs, output: &Output) -> Result<(), Failure>
     let mut memories: BTreeMap<i32, Scratch> = BTreeMap::new();
     let mut totals = Totals::default();
     let paint = Paint::stdout();
+    let registries = registries(args, &compiled)?;
     for (index, sample) in samples.iter().enumerate() {
+        fetch_schema(sample, &compiled, now, registries.as_ref(), output).await?;
         let scratch = memories.entry(sample.partition).or_default();
         let (ending, records) = sample.explain(&compiled, now, scratch, |explanation| {
             show::message(index + 1, sample, explanation, output, paint)
@@ -86,6 +89,35 @@ async fn samples(
         place.parse().map_err(|cause| Failure::usage(format!("--fetch {place}: {cause}")))?;
     let count = usize::try_from(args.count).unwrap_or(usize::MAX);
     topic::fetch("--fetch", connection, &at, count).await
+}
+
+/// The registry of the command line. Nothing is registered anywhere: ids are not translated.
+fn registries(args: &TestArgs, compiled: &Compiled) -> Result<Option<Registries>, Failure> {
+    let Some(url) = &args.registry else { return Ok(None) };
+    let client = RegistryClient::new(RegistryConfig::new(url.clone()))
+        .map_err(|error| Failure::failed("--registry").because(&error))?;
+    let needs = Needs { translates: false, subject: None, ..Needs::of(compiled.rule()) };
+    Ok(Some(Registries::new(needs, Some(client), None, BTreeMap::new())))
+}
+
+/// Gets the schema that the rule lacks for a message.
+async fn fetch_schema(
+    sample: &Sample,
+    compiled: &Compiled,
+    now: Timestamp,
+    registries: Option<&Registries>,
+    output: &Output,
+) -> Result<(), Failure> {
+    let Some(registries) = registries else { return Ok(()) };
+    let Some(id) = sample.missing_schema(compiled, now) else { return Ok(()) };
+    match registries.fetch(compiled, id, &sample.topic).await {
+        Ok(None) => Ok(()),
+        Ok(Some(cause)) => {
+            output.note(&format!("warning: {}", text::safe(&cause)));
+            Ok(())
+        }
+        Err(error) => Err(Failure::failed("--registry").because(&error).cure(error.cure())),
+    }
 }
 
 fn finish(totals: &Totals, output: &Output) -> Result<(), Failure> {
