@@ -164,6 +164,29 @@ pub fn decompress(
     }
 }
 
+/// Decompresses one input after the other into memory that is used again.
+#[derive(Debug, Default)]
+pub(crate) struct Decompressor {
+    plain: Vec<u8>,
+}
+
+impl Decompressor {
+    /// As [`decompress`].
+    pub(crate) fn decompress(
+        &mut self,
+        codec: Compression,
+        input: &[u8],
+        output_bytes_max: usize,
+    ) -> Result<&[u8], CompressionError> {
+        if codec == Compression::Lz4 {
+            let length = lz4::decompress_over(input, output_bytes_max, &mut self.plain)?;
+            return Ok(&self.plain[..length]);
+        }
+        self.plain = decompress(codec, input, output_bytes_max)?;
+        Ok(&self.plain)
+    }
+}
+
 /// Reads `reader` to its end or past the limit, whichever comes first.
 fn read_capped(
     codec: Compression,

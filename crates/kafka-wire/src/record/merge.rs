@@ -8,7 +8,7 @@ use super::{
     build::seal,
     varint::{Cursor, put_varint, put_varlong, varint_bytes, varlong_bytes},
 };
-use crate::compression::{self, Compression};
+use crate::compression::{Compression, Decompressor};
 
 /// Takes batches of one codec, makes one of them.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub struct BatchMerger {
     bytes_max: usize,
     /// Room for the header, then the records as they are before compression.
     out: Vec<u8>,
+    decompressor: Decompressor,
 }
 
 impl BatchMerger {
@@ -30,7 +31,15 @@ impl BatchMerger {
     pub fn new(compression: Compression, capacity: usize, bytes_max: usize) -> Self {
         let mut out = Vec::with_capacity(HEADER_BYTES + capacity.min(bytes_max));
         out.resize(HEADER_BYTES, 0);
-        Self { compression, base_timestamp: -1, max_timestamp: -1, count: 0, bytes_max, out }
+        Self {
+            compression,
+            base_timestamp: -1,
+            max_timestamp: -1,
+            count: 0,
+            bytes_max,
+            out,
+            decompressor: Decompressor::default(),
+        }
     }
 
     /// Bytes of the merged batch so far, before compression.
@@ -81,11 +90,16 @@ impl BatchMerger {
                 let max = limits
                     .decompressed_bytes_max
                     .min(self.bytes_max.saturating_sub(self.out.len()));
-                let records =
-                    compression::decompress(codec, &batch.payload(), max).map_err(|source| {
-                        BatchError::Compression { base_offset: header.base_offset, source }
-                    })?;
-                self.add_records(header, &records, limits)
+                let mut decompressor = std::mem::take(&mut self.decompressor);
+                let records = decompressor.decompress(codec, &batch.payload(), max);
+                let added = records
+                    .map_err(|source| BatchError::Compression {
+                        base_offset: header.base_offset,
+                        source,
+                    })
+                    .and_then(|records| self.add_records(header, records, limits));
+                self.decompressor = decompressor;
+                added
             }
         }
     }
