@@ -61,8 +61,9 @@ use writing::TargetBroker;
 /// How often progress is journaled.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Acknowledged bytes after which progress is journaled early: what a restart reads again of the target.
-const FLUSH_BYTES: usize = 64 << 20;
+/// Acknowledged bytes after which progress is journaled early: what a restart reads again of the target. Less would only write
+/// more often where a second carries more than that.
+const FLUSH_BYTES: usize = 256 << 20;
 
 /// How long a clean end waits for answers under way.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1500);

@@ -34,6 +34,9 @@ const KEPT_BYTES_MAX: usize = 8 << 20;
 /// Bytes kept in buffers that nobody uses, once small frames come again.
 const FREE_BYTES_MAX: usize = 16 << 20;
 
+/// Bytes kept in buffers of other sizes when a new one is made.
+const UNFIT_BYTES_MAX: usize = 4 << 20;
+
 /// The buffers of one client's large frames.
 #[derive(Debug, Default)]
 pub(crate) struct FramePool {
@@ -74,8 +77,16 @@ impl FramePool {
         let fits = bytes..2 * bytes + SIZE_STEP_BYTES;
         let mut buffers = self.buffers();
         let fitting = |buffer: &mut PooledBuffer| fits.contains(&buffer.bytes) && buffer.reclaim();
-        let index = buffers.iter_mut().rposition(fitting)?;
-        Some(buffers.remove(index))
+        if let Some(index) = buffers.iter_mut().rposition(fitting) {
+            return Some(buffers.remove(index));
+        }
+        // Sizes change with what there is to fetch: memory of all former sizes would come on top of what is under way.
+        let mut unfit = 0;
+        buffers.retain_mut(|buffer| {
+            unfit += if buffer.reclaim() { buffer.bytes } else { 0 };
+            unfit <= UNFIT_BYTES_MAX || !buffer.reclaim()
+        });
+        None
     }
 
     /// Takes the rest behind a frame.

@@ -98,10 +98,13 @@ fn what_is_kept_is_bounded() {
     assert!(pool.trim());
     let free = free_bytes(&pool);
     assert!(free > FREE_BYTES_MAX / 2 && free <= FREE_BYTES_MAX, "{free}");
+    let large = pool.buffers()[0].bytes;
     drop(filled(1 << 20));
-    let new = free_bytes(&pool) - free;
+    let new = pool.buffers().last().unwrap().bytes;
     let fits = 1 << 20..(1 << 20) + 2 * SIZE_STEP_BYTES;
     assert!(fits.contains(&new), "a frame takes what it needs: {new}");
+    let unfit = free_bytes(&pool) - new;
+    assert!(unfit <= UNFIT_BYTES_MAX.max(large), "those of another size make room: {unfit}");
 }
 
 /// After a flood the first small frame gives memory back.
