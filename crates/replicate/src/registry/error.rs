@@ -111,7 +111,9 @@ impl RegistryError {
             Self::Broken { is_foreign: true, .. } | Self::Garbage { .. } => {
                 "check host, port and path of the URL, and write https where the port speaks TLS"
             }
-            Self::Broken { .. } => "see how the registry is: it is tried again",
+            Self::Broken { .. } => {
+                "see how the registry is, and check host and port of the URL: it is tried again"
+            }
             Self::Refused { status: 401, .. } => {
                 "check username and password, or the token, of the registry"
             }

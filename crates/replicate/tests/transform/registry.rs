@@ -308,6 +308,28 @@ async fn outputs_have_the_newest_schema_of_their_subject() {
     assert_eq!(outputs(&world), expected);
 }
 
+/// A message with an import, read by the schema of the source and written by that of the target.
+#[tokio::test(start_paused = true)]
+async fn protobuf_comes_and_goes_by_schemas_of_registries() {
+    let rule = "{apiVersion: etl/v1, spec: {chains: [{kind: decode, format: protobuf}], output: {format: protobuf, subject: out-value}}}";
+    let world = world(rule.to_owned());
+    let tag = r#"syntax = "proto3"; package shop; enum Tag { A = 0; B = 1; }"#;
+    let order = r#"syntax = "proto3"; package shop; import "shop/tag.proto"; message Order { int32 id = 1; Tag tag = 2; }"#;
+    let other = r#"syntax = "proto3"; package shop; import "shop/tag.proto"; message Order { Tag tag = 7; int32 id = 8; }"#;
+    let uses = [("shop/tag.proto", "tag", 1)];
+    world.source_registry().register("tag", "PROTOBUF", tag, &[]);
+    world.source_registry().register("in-value", "PROTOBUF", order, &uses);
+    world.target_registry().register("tag", "PROTOBUF", tag, &[]);
+    world.target_registry().register("out-value", "PROTOBUF", other, &uses);
+    world.append_bytes(0, &[framed(2, &[0, 0x08, 5, 0x10, 1]), framed(2, &[0, 0x08, 6])]);
+    world.once().await.unwrap();
+    let made = outputs(&world);
+    assert_eq!(made.len(), 2);
+    assert_eq!(made[0], (101, Bytes::from_static(&[0, 0x38, 1, 0x40, 5])));
+    assert_eq!(made[1].0, 101);
+    assert!(made[1].1.ends_with(&[0x40, 6]), "{made:?}");
+}
+
 /// Deaths while schemas are being fetched, and while the registry is away.
 #[tokio::test(start_paused = true)]
 async fn a_task_that_died_goes_on_with_every_record_once() {
