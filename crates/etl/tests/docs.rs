@@ -5,7 +5,8 @@
 use std::fmt::Write as _;
 
 use etl::{
-    Compiled, ErrorCode, Output, Record, Resources, Rule, Scratch, rule::SchemaFormat::Protobuf,
+    Compiled, ErrorCode, Output, Record, Resources, Rule, Scratch, Table,
+    rule::SchemaFormat::Protobuf,
 };
 
 const PAGE: &str = include_str!("../../../docs/etl.md");
@@ -41,7 +42,9 @@ fn examples_of_the_page_give_what_it_shows() {
             panic!("{messages}")
         };
         assert_eq!((before, behind), ("yaml", "text out"), "{messages}");
-        assert_eq!(made(rule, messages), format!("{shown}\n"), "{rule}");
+        let table = blocks[..at - 1].last().filter(|(kind, _)| *kind == "csv");
+        let made = made(rule, table.map(|(_, text)| *text), messages);
+        assert_eq!(made, format!("{shown}\n"), "{rule}");
         count += 1;
     }
     assert!(count >= 10, "{count}");
@@ -49,9 +52,13 @@ fn examples_of_the_page_give_what_it_shows() {
 }
 
 /// What a rule makes of messages, a line for each output.
-fn made(rule: &str, messages: &str) -> String {
+fn made(rule: &str, users: Option<&str>, messages: &str) -> String {
     let rule = Rule::parse(rule).unwrap_or_else(|errors| panic!("{errors}\n{rule}"));
-    let compiled = Compiled::new(&rule, &Resources::new()).unwrap();
+    let mut resources = Resources::new();
+    if let Some(users) = users {
+        resources = resources.with_table("users", Table::from_csv(users, "id").unwrap());
+    }
+    let compiled = Compiled::new(&rule, &resources).unwrap();
     let mut scratch = Scratch::new();
     let mut text = String::new();
     for (offset, message) in (0..).zip(messages.lines()) {

@@ -9,13 +9,15 @@ mod acl_text;
 mod facts;
 mod group_text;
 mod reasons;
+mod table_text;
 mod text;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
+use self::facts::range;
 pub use self::reasons::{ConfigSkipReason, FidelityCause, SkipReason, TakeOver};
 use crate::acls::LeaveReason;
 use crate::spec::{SyncMode, TaskName};
@@ -703,6 +705,71 @@ pub enum Event {
         #[serde(skip)]
         cure: String,
     },
+    /// A lookup table was read up to the end of its topic, at the start or after something that was told.
+    TableRead {
+        /// The task.
+        task: TaskName,
+        /// The table.
+        table: String,
+        /// Its topic.
+        topic: String,
+        /// The rows that it has now.
+        rows: usize,
+    },
+    /// A lookup table's topic cannot be read; it is tried again.
+    TableUnavailable {
+        /// The task.
+        task: TaskName,
+        /// The table.
+        table: String,
+        /// Its topic.
+        topic: String,
+        /// Why.
+        cause: String,
+        /// What an operator can do.
+        #[serde(skip)]
+        cure: String,
+    },
+    /// A lookup table's topic is not what was read of it: all of it is read anew.
+    TableReread {
+        /// The task.
+        task: TaskName,
+        /// The table.
+        table: String,
+        /// Its topic.
+        topic: String,
+        /// What happened to it.
+        cause: String,
+    },
+    /// A record of a lookup table's topic is no row. Told at most once a minute for each table.
+    TableRowSkipped {
+        /// The task.
+        task: TaskName,
+        /// The table.
+        table: String,
+        /// Its topic.
+        topic: String,
+        /// Partition of the topic.
+        partition: i32,
+        /// The record's offset.
+        offset: i64,
+        /// Why.
+        cause: String,
+        /// Such records since one was told last, this one included.
+        count: u64,
+    },
+    /// Records were on their way when the process died, and tables may have changed since that say where outputs go.
+    OutputsUncertain {
+        /// The task.
+        task: TaskName,
+        /// Topic on the source.
+        topic: String,
+        /// Partition on the source.
+        partition: i32,
+        /// Their offsets.
+        #[serde(serialize_with = "range")]
+        offsets: Range<i64>,
+    },
     /// The groups could not be looked at; the next look is the regular one. Told once per interruption.
     GroupSyncFailed {
         /// The task.
@@ -710,18 +777,6 @@ pub enum Event {
         /// Why.
         cause: String,
     },
-}
-
-/// A range as an object with names, since ranges of offsets exclude their end.
-fn range<S: Serializer>(range: &Range<i64>, serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Offsets {
-        first: i64,
-        last: i64,
-        count: i64,
-    }
-    let count = range.end.saturating_sub(range.start).max(0);
-    Offsets { first: range.start, last: range.end.saturating_sub(1), count }.serialize(serializer)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod progress;
 mod recover;
 pub mod registry;
+mod tables;
 mod tail_fetch;
 pub mod task;
 mod topic_config;

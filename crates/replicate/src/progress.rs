@@ -401,11 +401,47 @@ pub struct Progress {
     /// One entry per consumer group in scope, by id; empty unless group offsets are synced.
     #[serde(serialize_with = "as_slice")]
     pub groups: Arc<Vec<GroupProgress>>,
+    /// Lookup tables that follow topics.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<TableProgress>,
     /// Sums over all lanes.
     pub total: Totals,
     /// Time since the task started.
     #[serde(rename = "elapsed_ms", serialize_with = "as_millis")]
     pub elapsed: Duration,
+}
+
+/// What a lookup table is doing that follows a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableState {
+    /// Its topic is read from the beginning. The first time, no record is processed meanwhile.
+    #[default]
+    Reading,
+    /// It is what its topic says, and follows.
+    Following,
+    /// Its topic cannot be read at the moment; the events say why.
+    Waiting,
+}
+
+/// A lookup table that follows a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct TableProgress {
+    /// The name by which the rule knows it.
+    pub table: String,
+    /// Its topic.
+    pub topic: String,
+    /// What it is doing.
+    pub state: TableState,
+    /// Rows that it has.
+    pub rows: usize,
+    /// About how many bytes of memory they take.
+    pub bytes: usize,
+    /// Offsets of the topic that are still to be read.
+    pub lag_records: i64,
+    /// Records of the topic that were no rows.
+    pub rows_skipped: u64,
 }
 
 /// Sums over all lanes of a task.

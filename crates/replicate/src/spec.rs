@@ -15,7 +15,7 @@ use crate::lane::Coalescing;
 pub use crate::pace::RateLimit;
 pub use acls::{AclSync, AclWrite};
 pub use topics::{Rename, TopicLists, TopicPattern, TopicSelection};
-pub use transform::{Partitioning, Transform, TransformSpec};
+pub use transform::{Partitioning, TABLE_BYTES_MAX, TableTopic, Transform, TransformSpec};
 
 /// The longest task name, in characters.
 pub const TASK_NAME_CHARS_MAX: usize = 64;

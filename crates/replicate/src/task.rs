@@ -31,6 +31,7 @@ use crate::lane::LaneSeed;
 use crate::pace::Pace;
 use crate::progress::{LaneState, LaneStatus, Progress};
 use crate::spec::TaskSpec;
+use crate::tables::Tables;
 use crate::topics::survey::{Wanted, one_cluster};
 use crate::topics::{SyncedTopic, TopicSync};
 use crate::worker::{Command, Sink, Worker, WorkerContext};
@@ -151,6 +152,8 @@ struct Running {
     last_call: Option<mpsc::UnboundedSender<oneshot::Sender<()>>>,
     /// Source offsets from which on lanes know where they are on the target, where that is not everywhere.
     map_starts: BTreeMap<String, i64>,
+    /// Lookup tables that follow topics.
+    tables: Tables,
     running: JoinSet<Result<(), JournalError>>,
     stop_workers: CancellationToken,
     started: Instant,
@@ -223,10 +226,13 @@ impl Running {
             transform: task.spec.transform.clone(),
             failure: OnceLock::new(),
         });
+        let clients = (&task.source, &task.target);
+        let tables = Tables::start(&task.spec, clients, &task.sink, ctx.denial_time_max);
         Ok(Self {
             task,
             ctx,
             topics,
+            tables,
             journaled: journaled.into_iter().map(|record| (record.lane.clone(), record)).collect(),
             lanes: Vec::new(),
             known: BTreeSet::new(),
@@ -266,7 +272,7 @@ impl Running {
                 };
                 match copied {
                     Ok(is_interrupted) => is_interrupted,
-                    Err(error @ TaskError::Record { .. }) => {
+                    Err(error @ (TaskError::Record { .. } | TaskError::Table { .. })) => {
                         // What was acknowledged meanwhile is not forgotten.
                         self.end_workers().await?;
                         return Err(error);
@@ -282,6 +288,7 @@ impl Running {
     /// Copies until done; true when that is never.
     async fn copy(&mut self, mut wanted: Vec<Wanted>) -> Result<bool, TaskError> {
         let copies_data = self.task.spec.sync.copies_data();
+        self.read_tables().await?;
         loop {
             let topics = self.topics.bring_some(&mut wanted).await?;
             self.note_topics(&topics);
@@ -318,6 +325,7 @@ impl Running {
                     progress.reset_after(PROGRESS_INTERVAL * intervals);
                 }
                 Some(ended) = self.running.join_next() => worker_ended(ended)?,
+                error = self.tables.failed() => return Err(error),
                 _ = balance.tick() => self.balance()?,
                 _ = discovery.tick(), if !self.task.spec.once => {
                     let topics = self.topics.discover().await?;
@@ -447,7 +455,9 @@ impl Running {
         let (groups, elapsed) = (self.board.read(), self.started.elapsed());
         // In place, unless somebody still looks at the former one: with thousands of lanes a second one weighs.
         self.task.progress.send_modify(|progress| {
-            Arc::make_mut(progress).update(&self.lanes, groups, elapsed);
+            let progress = Arc::make_mut(progress);
+            progress.update(&self.lanes, groups, elapsed);
+            progress.tables = self.tables.progress();
         });
     }
 

@@ -13,7 +13,7 @@ mod committed;
 mod groups;
 mod pairing;
 mod partition;
-mod reading;
+pub(crate) mod reading;
 pub mod report;
 mod side;
 mod topics;

@@ -1,6 +1,8 @@
 //! Tasks that process records, between real brokers: every failure policy with poison among good records, and a process that is killed
 //! again and again.
 
+mod tables;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;

@@ -30,6 +30,8 @@ pub(crate) struct Named<'a> {
     pub(crate) secrets: &'a [NamedFile],
     /// A table's name, a colon, and the column that is looked up.
     pub(crate) tables: &'a [NamedFile],
+    /// Tables that follow a topic: they get their rows later.
+    pub(crate) followed: &'a [&'a str],
     /// A schema's id in the registry of the source.
     pub(crate) schemas: &'a [NamedFile],
 }
@@ -99,6 +101,9 @@ pub(crate) fn compile(rule: &Rule, named: &Named<'_>) -> Result<Compiled, Unread
         let (name, table) = table(named)?;
         resources = resources.with_table(name, table);
     }
+    for name in named.followed {
+        resources = resources.with_table(name, Table::new());
+    }
     let compiled = Compiled::new(rule, &resources).map_err(Unready::Rule)?;
     for file in named.schemas {
         schema_file::add(&compiled, file)?;
@@ -111,7 +116,7 @@ fn table(named: &NamedFile) -> Result<(&str, Table), Failure> {
     let wrong = |cause: &str| {
         Failure::usage(format!("table {name}: {}: {cause}", path.display())).cure(
             "name a table by its name, a colon and the column that is looked up, and a file: CSV with names in the first line, \
-             or .json with an array of objects",
+             or .json with an array of objects; a table that follows a topic in a task is a file here",
         )
     };
     let Some((table, key)) = name.split_once(':') else { return Err(wrong("no column is named")) };

@@ -5,6 +5,7 @@
 mod process;
 mod read;
 mod section;
+mod tables;
 #[cfg(test)]
 mod tests;
 

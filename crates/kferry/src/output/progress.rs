@@ -9,7 +9,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use replicate::progress::{GroupState, LaneState, Progress, TopicProgress};
+use replicate::progress::{GroupState, LaneState, Progress, TableProgress, TopicProgress};
 use serde::Serialize;
 use tokio::{sync::watch, task::JoinHandle, time};
 use tokio_util::sync::CancellationToken;
@@ -152,6 +152,9 @@ pub(crate) struct View {
     /// Consumer groups by what their sync is doing.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     groups: BTreeMap<GroupState, usize>,
+    /// Lookup tables that follow topics.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tables: Vec<TableProgress>,
     elapsed_ms: u64,
 }
 
@@ -159,7 +162,9 @@ impl View {
     fn has_news(&self, last: &Self) -> bool {
         let facts =
             |row: &Row| (row.partitions, row.stopped, row.denied, row.records, row.lag_records);
-        facts(&self.total) != facts(&last.total) || self.groups != last.groups
+        facts(&self.total) != facts(&last.total)
+            || self.groups != last.groups
+            || self.tables != last.tables
     }
 }
 
@@ -219,6 +224,7 @@ impl Rates {
             total,
             topics,
             groups: count_groups(progress),
+            tables: progress.tables.clone(),
             elapsed_ms: u64::try_from(progress.elapsed.as_millis()).unwrap_or(u64::MAX),
         }
     }

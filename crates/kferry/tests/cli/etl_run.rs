@@ -162,6 +162,102 @@ fn a_check_reads_the_rule_and_connects_to_nothing() {
     more("on_refused_record: skip", &["t.yaml:6:20", "failure"]);
 }
 
+const LOOKUP: &str = "{apiVersion: etl/v1, kind: EtlTemplate, spec: {chains: [{analyse: {mode: json}, rows: [{key: id}]}, \
+    {kind: lookup, table: users, key: id, fields: [name], on_missing: fail}]";
+
+/// Writes a row of the table's topic.
+fn row(cluster: &kafka_sim::Cluster, key: &str, value: Option<&str>) {
+    let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    let record = Record {
+        offset: 0,
+        timestamp: 1_750_000_000_000,
+        key: Some(bytes(key)),
+        value: value.map(bytes),
+        headers: Vec::new(),
+    };
+    cluster.append_records("users", 0, &BatchOptions::default(), &[record]).unwrap();
+}
+
+#[test]
+fn a_table_follows_a_topic() {
+    let rule = format!("{LOOKUP}, failure: {{policy: discard}}}}}}");
+    let (pair, task) = pair(&rule, "  tables: {users: {topic: users, from: target}}\n");
+    pair.target.0.create_topic("users", 1, &[]).unwrap();
+    row(&pair.target.0, "1", Some(r#"{"name":"Ann"}"#));
+    row(&pair.target.0, "3", Some(r#"{"name":"Old"}"#));
+    row(&pair.target.0, "3", Some("no row"));
+    row(&pair.target.0, "3", Some(r#"{"name":"Cid","x":1}"#));
+    let ran = kferry(&["etl", "run", "-f", &task, "--once", "--output", "json"]);
+    ran.expect(0, &[]);
+    assert_eq!(values(&pair, "clean"), [r#"{"id":1,"name":"Ann"}"#, r#"{"id":3,"name":"Cid"}"#]);
+    let objects = ran.objects();
+    let event = |name: &str| objects.iter().find(|object| object["event"] == name).unwrap();
+    assert_eq!(event("table_read")["rows"], 2);
+    assert_eq!(event("table_row_skipped")["offset"], 2);
+    let table = &objects.last().unwrap()["tables"][0];
+    assert_eq!((&table["table"], &table["state"]), (&"users".into(), &"following".into()));
+    assert_eq!((&table["rows"], &table["lag_records"]), (&2.into(), &0.into()));
+}
+
+#[test]
+fn tables_of_topics_are_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "rule.yaml", &format!("{LOOKUP}}}}}"));
+    write(directory.path(), "plain.yaml", &format!("{RULE}}}}}"));
+    write(directory.path(), "users.csv", "id,name\n1,Ann\n");
+    let check = |rule: &str, tables: &str, code: i32, words: &[&str]| {
+        let text = format!(
+            "source: '127.0.0.1:1'\ntarget: '127.0.0.1:2'\nprocess:\n  rule: {rule}\n  topics: {{a: b}}\n  tables:\n    {tables}\n"
+        );
+        let path = write(directory.path(), "t.yaml", &text);
+        kferry(&["etl", "run", "-f", &path, "--check"]).expect(code, words);
+    };
+    let rule = "rule.yaml";
+    check(rule, "users: {topic: users}", 0, &["nothing wrong"]);
+    check(rule, "users: {topic: users, from: target, max_bytes: 1GiB}", 0, &["nothing wrong"]);
+    check(rule, "users:id: users.csv", 0, &["nothing wrong"]);
+    check(rule, "users: users.csv", 2, &["t.yaml:7:12", "no column is named", "{topic: TOPIC}"]);
+    check(rule, "users: 7", 2, &["t.yaml:7:12", "neither a file nor a topic", "cure:"]);
+    check(rule, "users: [a]", 2, &["t.yaml:7:12", "neither a file nor a topic", "cure:"]);
+    check(rule, "users:id: {topic: users}", 2, &["t.yaml:7:15", "no column", "write users alone"]);
+    check(rule, "users: {topic: a/b}", 2, &["t.yaml:7:20", "no topic name", "cure:"]);
+    check(rule, "users: {topic: a, from: sorce}", 2, &["t.yaml:7:29", "did you mean source?"]);
+    check(rule, "users: {topic: a, max_bytes: much}", 2, &["t.yaml:7:34", "cure:"]);
+    check(rule, "users: {topic: a, group: b}", 2, &["t.yaml:7:", "group", "cure:"]);
+    check(rule, "users: {from: source}", 2, &["t.yaml:7:", "topic", "cure:"]);
+    check(rule, "user: {topic: users}", 2, &["there is no table \"users\"", "cure:"]);
+    check("plain.yaml", "users: {topic: users}", 2, &["t.yaml:7:12", "no lookup", "cure:"]);
+    check(
+        rule,
+        "users: {topic: users}\n    users:id: users.csv",
+        2,
+        &["t.yaml:7:12", "it is a file as well", "cure:"],
+    );
+}
+
+#[test]
+fn a_table_whose_topic_is_missing_is_told() {
+    let (pair, task) = pair(&format!("{LOOKUP}}}}}"), "  tables: {users: {topic: users}}\n");
+    let mut run = super::support::command(&["etl", "run", "-f", &task, "--output", "json"]);
+    let mut child = run.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let out = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut lines = std::io::BufRead::lines(out).map(Result::unwrap);
+    let line = lines.find(|line| line.contains("table_unavailable")).unwrap();
+    for words in
+        ["topic users", "UNKNOWN_TOPIC_OR_PARTITION", "create the topic users on the source"]
+    {
+        assert!(line.contains(words), "{line}");
+    }
+    assert!(values_of(&pair, "clean").is_none());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// The values of a topic, if it is there.
+fn values_of(pair: &Pair, topic: &str) -> Option<Vec<Record>> {
+    pair.target.0.records(topic, 0).ok().filter(|records| !records.is_empty())
+}
+
 #[test]
 fn what_copies_and_what_processes_are_told_apart() {
     let directory = tempfile::tempdir().unwrap();

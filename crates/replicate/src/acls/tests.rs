@@ -168,6 +168,7 @@ fn acls_do_not_go_with_a_rule() {
         compression: None,
         create_dead_letter_topic: false,
         registries: None,
+        tables: Vec::new(),
     }));
     assert_eq!(spec.validate(), Ok(()));
     spec.acl_sync = AclSync::Topics;

@@ -1,5 +1,9 @@
 //! What every event has: how much it matters, and its task.
 
+use std::ops::Range;
+
+use serde::{Serialize, Serializer};
+
 use super::{ConfigSkipReason, Event, Level};
 use crate::registry::Away;
 use crate::spec::TaskName;
@@ -33,6 +37,7 @@ impl Event {
             | Self::GroupCreated { .. }
             | Self::GroupReturned { .. }
             | Self::GroupRewound { .. }
+            | Self::TableRead { .. }
             | Self::LaneRecovered { .. } => Level::Info,
             Self::ConfigSkipped {
                 reason: ConfigSkipReason::ClusterOnly | ConfigSkipReason::Obsolete,
@@ -105,7 +110,24 @@ impl Event {
             | Self::RecordFailed { task, .. }
             | Self::OutputTopicUnavailable { task, .. }
             | Self::RegistryUnavailable { task, .. }
+            | Self::TableRead { task, .. }
+            | Self::TableUnavailable { task, .. }
+            | Self::TableReread { task, .. }
+            | Self::TableRowSkipped { task, .. }
+            | Self::OutputsUncertain { task, .. }
             | Self::GroupSyncFailed { task, .. } => task,
         }
     }
+}
+
+/// A range as an object with names, since ranges of offsets exclude their end.
+pub(super) fn range<S: Serializer>(range: &Range<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Offsets {
+        first: i64,
+        last: i64,
+        count: i64,
+    }
+    let count = range.end.saturating_sub(range.start).max(0);
+    Offsets { first: range.start, last: range.end.saturating_sub(1), count }.serialize(serializer)
 }

@@ -301,7 +301,7 @@ impl Event {
                     "the schema registry of the {registry} gives no answer: {cause}; records that need it wait"
                 )
             }
-            _ => self.fmt_acls(f),
+            _ => self.fmt_tables(f),
         }
     }
 
@@ -370,7 +370,7 @@ impl Event {
             Self::MetadataSyncFailed { .. } => {
                 "grant DESCRIBE_CONFIGS, DESCRIBE and ALTER_CONFIGS if they are missing"
             }
-            _ => return self.acl_cure(),
+            _ => return self.table_cure(),
         };
         Some(text.to_owned())
     }

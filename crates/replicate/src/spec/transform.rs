@@ -8,6 +8,10 @@ use std::sync::Arc;
 use kafka_wire::compression::Compression;
 
 use crate::registry::Registries;
+use crate::task::Role;
+
+/// Bytes of memory that the rows of a table may take, unless it is said otherwise.
+pub const TABLE_BYTES_MAX: usize = 256 << 20;
 
 /// To which partition of the target a record goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +38,19 @@ impl FromStr for Partitioning {
     }
 }
 
+/// A lookup table of the rule that follows a topic: its keys are the records' keys, its rows their values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableTopic {
+    /// The name by which the rule knows the table.
+    pub table: String,
+    /// The topic.
+    pub topic: String,
+    /// The cluster that has the topic.
+    pub from: Role,
+    /// Bytes of memory that its rows may take: with more the task ends.
+    pub bytes_max: usize,
+}
+
 /// A rule and how its outputs are written.
 #[derive(Debug)]
 pub struct TransformSpec {
@@ -47,6 +64,19 @@ pub struct TransformSpec {
     pub create_dead_letter_topic: bool,
     /// Where schemas that the rule was not given come from.
     pub registries: Option<Registries>,
+    /// Tables of the rule that follow topics. They are read before the first record is processed.
+    pub tables: Vec<TableTopic>,
+}
+
+impl TransformSpec {
+    /// Whether what a table says may decide to which partition something goes that is made of a record.
+    pub(crate) fn tables_decide_places(&self) -> bool {
+        let rule = self.rule.rule();
+        !self.tables.is_empty()
+            && (matches!(rule.failure, etl::rule::Failure::Dlq(_))
+                || rule.route.is_some()
+                || (rule.key.is_some() && self.partitioning != Partitioning::Spread))
+    }
 }
 
 /// A shared [`TransformSpec`]. Two are equal when they are one.

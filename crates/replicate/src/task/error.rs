@@ -70,6 +70,18 @@ pub enum TaskError {
         /// What an operator can do.
         cure: String,
     },
+    /// A lookup table that follows a topic cannot be read, or takes too much memory.
+    #[error("table {table}: {topic}: {cause}")]
+    Table {
+        /// Its name.
+        table: String,
+        /// Its topic, and where that is.
+        topic: String,
+        /// Why.
+        cause: String,
+        /// What to do about it.
+        cure: String,
+    },
     /// The state is that of a task of the other kind.
     #[error("the state belongs to a task that {had}, this one {has}")]
     OtherKind {
@@ -108,6 +120,7 @@ impl TaskError {
                     .to_owned(),
             ),
             Self::Registry { cure, .. } => Some(cure.clone()),
+            Self::Table { cure, .. } => Some(cure.clone()),
             Self::OtherKind { .. } => Some("give the task another name, or another state directory".to_owned()),
             Self::Worker { .. } => Some(
                 "run again: the copy goes on where it was; please report this with the log"

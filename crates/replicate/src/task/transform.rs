@@ -74,6 +74,18 @@ pub(super) fn ended_by(failure: &RecordFailure) -> TaskError {
 }
 
 impl Running {
+    /// Waits for the tables of the rule, and shows meanwhile how far they have come.
+    pub(super) async fn read_tables(&mut self) -> Result<(), TaskError> {
+        let mut progress = super::every(super::PROGRESS_INTERVAL);
+        loop {
+            tokio::select! {
+                biased;
+                read = self.tables.read() => return read,
+                _ = progress.tick() => self.publish(),
+            }
+        }
+    }
+
     /// What the lanes of source partitions do.
     pub(super) fn duty(&self) -> Duty {
         if self.task.spec.transform.is_some() { Duty::Read } else { Duty::Copy }

@@ -21,9 +21,9 @@ const ANSWER_BYTES: i32 = 2 << 20;
 const TRIES_MAX: u32 = 24;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Why an end cannot be read.
+/// Why a log cannot be read.
 #[derive(Debug, Error)]
-pub(super) enum ReadError {
+pub(crate) enum ReadError {
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error("{code}: {}", .code.meaning())]
@@ -46,7 +46,7 @@ impl ReadError {
 
 /// The next piece of an end.
 #[derive(Debug)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     /// Batches with what a reader of committed records makes of them.
     Batches(Vec<(Batch, Seen)>),
     /// What comes next was deleted by age or size: this is the first offset that is left.
@@ -56,7 +56,7 @@ pub(super) enum Piece {
 }
 
 /// One end of a partition, being read.
-pub(super) struct Reading {
+pub(crate) struct Reading {
     client: Client,
     at: TopicPartition,
     isolation: Isolation,
@@ -75,7 +75,7 @@ impl Drop for Reading {
 }
 
 impl Reading {
-    pub(super) fn new(
+    pub(crate) fn new(
         client: &Client,
         at: TopicPartition,
         isolation: Isolation,
@@ -86,12 +86,12 @@ impl Reading {
     }
 
     /// Where the next question begins: all before was handed out.
-    pub(super) fn position(&self) -> i64 {
+    pub(crate) fn position(&self) -> i64 {
         self.range.start.min(self.range.end)
     }
 
     /// The next batches.
-    pub(super) async fn next(&mut self) -> Result<Piece, ReadError> {
+    pub(crate) async fn next(&mut self) -> Result<Piece, ReadError> {
         let mut empty_count = 0;
         while self.range.start < self.range.end {
             let fetched = self.fetch().await?;
@@ -203,7 +203,7 @@ impl Reading {
 }
 
 /// What ListOffsets says of one partition.
-pub(super) async fn bound(
+pub(crate) async fn bound(
     client: &Client,
     at: &TopicPartition,
     spec: OffsetSpec,

@@ -10,6 +10,7 @@ mod outlets;
 mod partition;
 mod schemas;
 mod topics;
+mod uncertain;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -238,11 +239,15 @@ impl Worker {
     fn step(&mut self, transforms: &mut Transforms, id: LaneId) {
         let Some(reader) = transforms.state.readers.get_mut(&id) else { return };
         reader.is_queued = false;
+        let was_placed = reader.is_placed;
         if self.lanes[id].phase == Phase::Stopped
             || reader.has_failed
             || !reader.try_place(&self.lanes)
         {
             return;
+        }
+        if !was_placed {
+            self.tell_uncertain(&transforms.spec, &transforms.state, id);
         }
         let has_more = self.process_some(transforms, id);
         let state = &mut transforms.state;

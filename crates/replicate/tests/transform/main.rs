@@ -8,4 +8,5 @@ mod policies;
 mod registry;
 mod shapes;
 mod source;
+mod tables;
 mod world;

@@ -14,7 +14,8 @@ use replicate::journal::MemoryJournal;
 use replicate::progress::Progress;
 use replicate::registry::{Needs, Registries, RegistryClient, RegistryConfig};
 use replicate::spec::{
-    Partitioning, Rename, SourcePolicies, TaskSpec, TopicSelection, Transform, TransformSpec,
+    Partitioning, Rename, SourcePolicies, TableTopic, TaskSpec, TopicSelection, Transform,
+    TransformSpec,
 };
 use replicate::task::{Task, TaskError, TaskReport};
 use tokio::sync::watch;
@@ -47,6 +48,8 @@ pub(crate) struct World {
     pub(crate) policies: SourcePolicies,
     /// Whether the topic for dead letters is made.
     pub(crate) may_create: bool,
+    /// Lookup tables of the rule.
+    pub(crate) tables: Vec<TableTopic>,
     pub(crate) progress: Arc<Mutex<Arc<Progress>>>,
     /// Those of source and target.
     pub(crate) registries: Option<[SchemaRegistry; 2]>,
@@ -109,6 +112,7 @@ impl World {
             partitioning: Partitioning::Keep,
             policies: SourcePolicies::default(),
             may_create: true,
+            tables: Vec::new(),
             progress: Arc::default(),
             registries: None,
             next: 0,
@@ -133,7 +137,10 @@ impl World {
             });
             Registries::new(Needs::of(&rule), source, target, names)
         });
-        let mut rule = Compiled::new(&rule, &Resources::new()).unwrap();
+        let with_table =
+            |known: Resources, one: &TableTopic| known.with_table(&one.table, etl::Table::new());
+        let resources = self.tables.iter().fold(Resources::new(), with_table);
+        let mut rule = Compiled::new(&rule, &resources).unwrap();
         rule.set_multiplier(self.copies);
         spec.transform = Some(Transform::new(TransformSpec {
             rule,
@@ -141,6 +148,7 @@ impl World {
             compression: None,
             create_dead_letter_topic: self.may_create,
             registries,
+            tables: self.tables.clone(),
         }));
         spec
     }

@@ -33,7 +33,12 @@ pub(super) fn load(path: &Path, output: &Output) -> Result<Rule, Failure> {
 /// # Errors
 /// As [`load`].
 pub(super) fn compile(rule: &Rule, args: &TestArgs, output: &Output) -> Result<Compiled, Failure> {
-    let named = Named { secrets: &args.secrets, tables: &args.tables, schemas: &args.schemas };
+    let named = Named {
+        secrets: &args.secrets,
+        tables: &args.tables,
+        schemas: &args.schemas,
+        ..Named::default()
+    };
     config::rule::compile(rule, &named).map_err(|unready| match unready {
         Unready::File(failure) => failure,
         Unready::Rule(errors) => tell(&args.rule, "", &errors, output),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use replicate::{
-    progress::{GroupProgress, GroupState, Progress, TopicProgress},
+    progress::{GroupProgress, GroupState, Progress, TableProgress, TopicProgress},
     task::TaskReport,
 };
 use serde::Serialize;
@@ -66,6 +66,9 @@ struct Summary<'a> {
     /// Consumer groups in scope, when their offsets are synced.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     groups: &'a [GroupProgress],
+    /// Lookup tables that follow topics.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    tables: &'a [TableProgress],
     skipped_topics: usize,
     records: u64,
     bytes: u64,
@@ -87,6 +90,7 @@ pub(super) fn show(task: &str, is_one_of_several: bool, report: &TaskReport, out
         bytes: topics.iter().map(|topic| topic.bytes).sum(),
         topics,
         groups: &progress.groups,
+        tables: &progress.tables,
         skipped_topics: report.skipped,
         elapsed_ms: u64::try_from(progress.elapsed.as_millis()).unwrap_or(u64::MAX),
         bytes_per_second: 0,

@@ -6,7 +6,7 @@ use etl::Rule;
 use kafka_wire::compression::Compression;
 use replicate::registry::{Needs, Registries};
 use replicate::spec::{
-    Partitioning, Rename, SyncMode, TaskSpec, TopicSelection, Transform, TransformSpec,
+    Partitioning, Rename, SyncMode, TableTopic, TaskSpec, TopicSelection, Transform, TransformSpec,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use serde_saphyr::Spanned;
 use super::{
     read::Reader,
     section::{TaskSection, Text},
+    tables::{TableSource, TablesSection},
 };
 use crate::{
     config::{
@@ -59,10 +60,11 @@ pub(super) struct ProcessSection {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     secrets: BTreeMap<String, Text>,
-    /// Lookup tables of the rule: `NAME:COLUMN`, and a CSV or JSON file, relative to this one.
+    /// Lookup tables of the rule: `NAME:COLUMN`, and a CSV or JSON file, relative to this one; or `NAME`, and the topic that it
+    /// follows.
     #[serde(default)]
-    #[schemars(with = "BTreeMap<String, String>")]
-    tables: BTreeMap<String, Text>,
+    #[schemars(with = "BTreeMap<String, TableSource>", extend("default" = {}))]
+    tables: TablesSection,
     /// Schemas: the id in the source's registry, and the file, relative to this one: Avro, or a .proto beside those it imports.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
@@ -107,7 +109,9 @@ impl Reader<'_> {
         spec.same_partition = partitioning == Partitioning::Keep;
         let mut copies: u32 = 1;
         self.set("copies", process.copies.as_ref(), &mut copies, copies_of, "leave it out for 1")?;
-        let mut rule = self.rule(process, &names)?;
+        let (table_files, tables) = self.tables(&process.tables)?;
+        let mut rule = self.rule(process, &names, (&table_files, &tables))?;
+        self.are_looked_up(&rule, &process.tables, &tables)?;
         let registries = self.registries(process, &rule, &names)?;
         rule.set_multiplier(copies);
         spec.rename = Rename { names, ..Rename::default() };
@@ -116,6 +120,7 @@ impl Reader<'_> {
             partitioning,
             compression,
             create_dead_letter_topic: process.create_dead_letter_topic.unwrap_or(false),
+            tables,
             registries,
         }));
         Ok(())
@@ -212,6 +217,7 @@ impl Reader<'_> {
         &self,
         process: &ProcessSection,
         topics: &BTreeMap<String, String>,
+        (tables, followed): (&[NamedFile], &[TableTopic]),
     ) -> Result<etl::Compiled, Failure> {
         let path = self.place.resolve(Path::new(&process.rule.value));
         let here = |cause: &str| {
@@ -234,9 +240,9 @@ impl Reader<'_> {
                 })
                 .collect()
         };
-        let (secrets, tables, schemas) =
-            (files(&process.secrets), files(&process.tables), files(&process.schemas));
-        let named = Named { secrets: &secrets, tables: &tables, schemas: &schemas };
+        let (secrets, schemas) = (files(&process.secrets), files(&process.schemas));
+        let followed: Vec<&str> = followed.iter().map(|topic| topic.table.as_str()).collect();
+        let named = Named { secrets: &secrets, tables, followed: &followed, schemas: &schemas };
         rule::compile(&rule, &named).map_err(|unready| match unready {
             Unready::File(failure) => failure,
             Unready::Rule(errors) => wrong(&errors),
@@ -244,7 +250,7 @@ impl Reader<'_> {
     }
 }
 
-fn is_topic(name: &str) -> bool {
+pub(super) fn is_topic(name: &str) -> bool {
     let rename = Rename { prefix: name.to_owned(), ..Rename::default() };
     (1..=249).contains(&name.len()) && rename.validate().is_ok()
 }

@@ -29,7 +29,7 @@ use crate::{
     failure::Failure,
 };
 
-const SIZE: &str = "write a number with its unit, such as 500kB, 20MB or 64MiB";
+pub(super) const SIZE: &str = "write a number with its unit, such as 500kB, 20MB or 64MiB";
 const DURATION: &str = "write a number with its unit, such as 500ms, 30s, 5m or 24h";
 const COUNT: &str = "write a whole number above 0";
 const PATTERN: &str = "mend the expression; in single quotes a backslash is one: 'orders\\..*'";

@@ -461,10 +461,12 @@ fn rows(object: &serde_json::Value) -> String {
 #[test]
 fn the_page_has_every_field_of_the_schema() {
     const PAGE: &str = include_str!("../../../../../docs/task.md");
+    const RULES_PAGE: &str = include_str!("../../../../../docs/etl.md");
     let schema = schema();
     for name in [
         "Task",
         "Process",
+        "TableTopic",
         "Rename",
         "Tasks",
         "Connection",
@@ -477,7 +479,11 @@ fn the_page_has_every_field_of_the_schema() {
         let rows = rows(&schema["$defs"][name]);
         assert!(PAGE.contains(&rows), "docs/task.md lacks the table of {name}:\n{rows}");
     }
-    let examples = PAGE.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let examples = |page: &'static str| {
+        page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap())
+    };
+    let tasks = examples(RULES_PAGE).filter(|example| example.contains("\n  tables:"));
+    let examples = examples(PAGE).chain(tasks);
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("source.yaml"), "bootstrap: [far:1]\n").unwrap();
     std::fs::write(directory.path().join("ca.pem"), "").unwrap();
@@ -485,6 +491,8 @@ fn the_page_has_every_field_of_the_schema() {
     std::fs::write(directory.path().join("rule.yaml"), rule).unwrap();
     std::fs::write(directory.path().join("decode.yaml"), DECODES).unwrap();
     std::fs::write(directory.path().join("registry.password"), SECRET).unwrap();
+    let rule = "{apiVersion: etl/v1, spec: {chains: [{analyse: {mode: json}}, {kind: lookup, table: users, key: user, fields: [name]}]}}";
+    std::fs::write(directory.path().join("lookup.yaml"), rule).unwrap();
     let mut count = 0;
     for example in examples {
         let env = |name: &str| (name == "KFERRY_PASSWORD").then(|| SECRET.to_owned());
@@ -492,7 +500,7 @@ fn the_page_has_every_field_of_the_schema() {
             .unwrap_or_else(|error| panic!("{error}\n{example}"));
         count += 1;
     }
-    assert!(count >= 3);
+    assert!(count >= 5);
 }
 
 const DECODES: &str = "{apiVersion: etl/v1, spec: {chains: [{kind: decode, format: avro}]}}";
