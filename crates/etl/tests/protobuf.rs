@@ -386,6 +386,14 @@ fn broken_bytes_end_in_an_error_with_a_place() {
         "the bytes end too early (byte 5 of the content)",
     );
     check("M f = 1;", &[0, 10, 4, 10, 2, 10, 9], "the bytes end too early (byte 7 of the content)");
+    // Parts of messages that are dropped or merged are sound on their own.
+    let parts = "oneof o { M m = 1; int32 n = 2; } M f = 3; string s = 4;";
+    check(
+        parts,
+        &[0, 10, 1, 24, 16, 1],
+        "\"f\" has wire type 0, the schema wants 2 (byte 3 of the content)",
+    );
+    check(parts, &[0, 26, 2, 34, 1, 26, 1, 65], "the bytes end too early (byte 5 of the content)");
     // Messages in messages, and groups that nobody knows.
     let mut deep = Vec::new();
     for _ in 0..200 {

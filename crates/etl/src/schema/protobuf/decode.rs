@@ -61,6 +61,8 @@ enum Slot<'a> {
     One(Value<'a>),
     /// A message, read at the end: it may come in several parts.
     Part(Input<'a>),
+    /// Several parts, each of which is sound.
+    Joined(Input<'a>),
     Many(Vec<Value<'a>>),
     Map(MapBuilder<'a>),
 }
@@ -114,7 +116,8 @@ impl<'a> Reader<'a, '_> {
                 && let Some(other) = members[oneof].replace(place)
                 && other != place
             {
-                slots[other] = Slot::Nothing;
+                let dropped = std::mem::replace(&mut slots[other], Slot::Nothing);
+                self.check(&message.fields[other], &dropped, depth)?;
             }
             let is_packed = wire == wire::BYTES && field.label == Label::Repeated;
             if wire != field.kind.wire() && !(is_packed && field.kind.wire() != wire::GROUP) {
@@ -180,13 +183,29 @@ impl<'a> Reader<'a, '_> {
             }
             _ => {
                 *slot = match (part, &*slot) {
-                    (Some(part), Slot::Part(before)) => Slot::Part(self.joined(*before, part)?),
+                    (Some(part), Slot::Part(before) | Slot::Joined(before)) => {
+                        self.check(field, slot, depth)?;
+                        self.check(field, &Slot::Part(part), depth)?;
+                        Slot::Joined(self.joined(*before, part)?)
+                    }
                     (Some(part), _) => Slot::Part(part),
                     (None, _) => Slot::One(self.scalar(input, field.kind)?),
                 };
             }
         }
         Ok(())
+    }
+
+    /// Whether a message that is not read as it stands is sound: another member of its `oneof` takes its place, or another part
+    /// follows, which must not end what it began.
+    fn check(&self, field: &Field, slot: &Slot<'a>, depth: usize) -> Fallible<()> {
+        let (Slot::Part(part), Kind::Message(kind) | Kind::Group(kind)) = (slot, field.kind) else {
+            return Ok(());
+        };
+        let message = &self.schema.messages[kind];
+        let slots = self.slots(*part, message, depth + 1)?;
+        let mut inner = message.fields.iter().zip(&slots);
+        inner.try_for_each(|(field, slot)| self.check(field, slot, depth + 1))
     }
 
     /// Both parts of a message that came twice: reading them as one merges them.
@@ -223,7 +242,7 @@ impl<'a> Reader<'a, '_> {
             (Slot::One(value), ..) => value,
             (Slot::Many(values), ..) => Value::Array(self.ctx.bump.alloc_slice_copy(&values)),
             (Slot::Map(builder), ..) => Value::Map(builder.finish(self.ctx.bump)),
-            (Slot::Part(part), _, Kind::Message(kind) | Kind::Group(kind)) => {
+            (Slot::Part(part) | Slot::Joined(part), _, Kind::Message(kind) | Kind::Group(kind)) => {
                 self.message(part, kind, depth + 1)?
             }
             (_, Label::Repeated, _) => Value::Array(&[]),
