@@ -86,7 +86,7 @@ enum SuiteName {
     Metadata,
     /// `kferry verify` of batches that were copied as they are (needs a JDK and Maven)
     Verify,
-    /// Tasks with a rule: 1 KB JSON records processed between null brokers, beside loops in memory (needs Go for one of them)
+    /// Tasks with a rule: 1 KB JSON records processed between null brokers, beside loops in memory (needs Go, a JDK and Maven for some of them)
     Etl,
     /// Instructions of each step on the way of a batch (needs valgrind)
     Instructions,

@@ -27,10 +27,11 @@ use crate::lane::Phase;
 use crate::spec::TaskLimits;
 
 /// Guesses under way to one broker.
-const GUESSES_MAX: usize = 64;
+const GUESSES_MAX: usize = 128;
 
-/// Bytes of one answer: many of them are under way, so none has to be large.
-const PIECE_BYTES_MAX: i32 = 8 << 20;
+/// Bytes of one answer: many of them are under way, so none has to be large, and small ones are still in the processor's cache when they
+/// are sent on.
+const PIECE_BYTES_MAX: i32 = 2 << 20;
 
 /// Parts of the budget that one answer may take.
 const PIECES: usize = 8;

@@ -1,6 +1,7 @@
 //! The tools that copies are compared with, each made to copy one topic of the source cluster to the target.
 
 mod benthos;
+mod connect;
 mod franz;
 mod mirror_maker;
 
@@ -12,6 +13,7 @@ use anyhow::{Context, Result};
 use std::path::Path;
 
 pub(super) use benthos::Benthos;
+pub(super) use connect::{CONNECT_FIRST_OUTPUT, Connect};
 pub(super) use franz::Franz;
 pub(super) use mirror_maker::MirrorMaker;
 

@@ -2,8 +2,8 @@
 
 use crate::bench::Bench;
 use crate::bench::messages::{FIRST_OUTPUT, LESSER_RULES, Messages, RULE, template};
-use crate::bench::peers::Benthos;
-use crate::bench::process::measure;
+use crate::bench::peers::{Benthos, CONNECT_FIRST_OUTPUT, Connect};
+use crate::bench::process::{Cost, measure};
 use crate::bench::report::{Bound, Column, Goal, Row, Suite, Table};
 use crate::bench::samples::{Sample, Series};
 use crate::bench::sandbox::{Fill, Sandbox};
@@ -36,12 +36,13 @@ const CASES: [(u32, &str); 6] = [
 const LESSER_CASE: (u32, &str) = (64 * KIB, "none");
 
 /// Without network: who, and what is done.
-const LOOPS: [&str; 5] = [
+const LOOPS: [&str; 6] = [
     "the rule of kferry, a loop in memory",
     "serde_json to Value, a loop in memory",
     "serde_json to types, a loop in memory",
     "Bloblang mapping, a loop in memory",
     "Bloblang mapping, a stream in memory",
+    "Kafka Connect's transforms without zone and filter, a loop in memory",
 ];
 /// What all others are set beside.
 const YARDSTICK: usize = 1;
@@ -53,6 +54,7 @@ pub(in crate::bench) fn run(bench: &Bench) -> Result<Suite> {
         bench,
         loops: dist::example("etl", "loops")?,
         benthos: Benthos::build(),
+        connect: Connect::fetch(),
         messages: &messages,
     };
     let mut loops = vec![Series::default(); LOOPS.len()];
@@ -80,6 +82,9 @@ pub(in crate::bench) fn run(bench: &Bench) -> Result<Suite> {
     if let Err(error) = &world.benthos {
         suite.notes.push(format!("no libraries of Redpanda Connect: {error:#}"));
     }
+    if let Err(error) = &world.connect {
+        suite.notes.push(format!("no transforms of Kafka Connect: {error:#}"));
+    }
     Ok(suite)
 }
 
@@ -87,6 +92,7 @@ struct World<'a> {
     bench: &'a Bench,
     loops: PathBuf,
     benthos: Result<Benthos>,
+    connect: Result<Connect>,
     messages: &'a Messages,
 }
 
@@ -102,17 +108,24 @@ impl World<'_> {
             command.arg(what).arg(messages).arg(bytes.to_string());
             command
         };
-        let mut command = match (index, &self.benthos) {
-            (0, _) => straight(&rule),
-            (1, _) => straight(Path::new("value")),
-            (2, _) => straight(Path::new("typed")),
-            (_, Ok(benthos)) => benthos.command(messages, bytes / PART_OF_SLOW, index == 4),
-            (_, Err(_)) => return Ok(None),
+        let part = bytes / PART_OF_SLOW;
+        let mut command = match (index, &self.benthos, &self.connect) {
+            (0, _, _) => straight(&rule),
+            (1, _, _) => straight(Path::new("value")),
+            (2, _, _) => straight(Path::new("typed")),
+            (3 | 4, Ok(benthos), _) => benthos.command(messages, part, index == 4),
+            (5, _, Ok(connect)) => connect.command(messages, part),
+            _ => return Ok(None),
         };
-        let (cost, output) = measured(&mut command, directory.path())?;
+        let (mut cost, output) = measured(&mut command, directory.path())?;
         let first = output.lines().nth(1).unwrap_or_default();
-        ensure!(same(first, FIRST_OUTPUT), "it made {first} where {FIRST_OUTPUT} is right");
+        let wanted = if index == 5 { CONNECT_FIRST_OUTPUT } else { FIRST_OUTPUT };
+        ensure!(same(first, wanted), "it made {first} where {wanted} is right");
         let tally: Value = serde_json::from_str(output.lines().next().unwrap_or_default())?;
+        // A JVM says what it took after it was warm.
+        if let (Some(user), Some(elapsed)) = (tally["cpu"].as_f64(), tally["elapsed"].as_f64()) {
+            cost = Cost { user, system: 0.0, elapsed, ..cost };
+        }
         ensure!(tally["records"] == tally["written"], "not every record came out: {tally}");
         let bytes = tally["bytes"].as_u64().context("it gave no bytes")?;
         Ok(Some(Sample { cost, bytes }))
@@ -145,10 +158,7 @@ impl World<'_> {
 }
 
 /// What it took, and what it said.
-fn measured(
-    command: &mut Command,
-    directory: &Path,
-) -> Result<(crate::bench::process::Cost, String)> {
+fn measured(command: &mut Command, directory: &Path) -> Result<(Cost, String)> {
     let output = directory.join("output");
     command
         .stdin(Stdio::null())
