@@ -9,6 +9,7 @@ mod open;
 mod produce;
 mod queue;
 mod receive;
+mod round_trip;
 mod spare;
 
 use std::{
@@ -32,13 +33,13 @@ use tokio::{
     time::Instant,
 };
 
-use self::spare::SpareLists;
 pub use self::{
     call::CallOptions,
     produce::ProduceAck,
     queue::{Answer, AnswerQueue},
 };
 pub(crate) use self::{open::open, receive::FramePool};
+use self::{round_trip::RoundTrip, spare::SpareLists};
 use crate::{ClientError, ClientLimits, address::BrokerAddress};
 
 /// How a request ended: its response frame, or why there is none.
@@ -60,7 +61,7 @@ struct Shared {
     broker_id: i32,
     address: BrokerAddress,
     versions: BrokerVersions,
-    round_trip: Duration,
+    round_trip: Arc<RoundTrip>,
     client_id: String,
     limits: ClientLimits,
     correlation_id: AtomicI32,
@@ -97,11 +98,11 @@ impl BrokerConnection {
         &self.shared.versions
     }
 
-    /// The time of one exchange with the broker while the connection was opened, when nothing else was under way on it: how far
-    /// away the broker is.
+    /// The least time that an exchange with the broker took, those of opening the connection included: how far away the broker is. A busy
+    /// broker, or a busy thread of ours, makes the first ones look long.
     #[must_use]
     pub fn round_trip(&self) -> Duration {
-        self.shared.round_trip
+        self.shared.round_trip.get()
     }
 
     /// Whether the connection has ended; every further call fails.

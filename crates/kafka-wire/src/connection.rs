@@ -319,7 +319,7 @@ impl Connection {
                 }
                 let mut request = self.queue.pop_front()?;
                 let chunks = mem::take(&mut request.chunks);
-                self.in_flight.sent(&request);
+                self.in_flight.sent(&request, now);
                 Some(chunks)
             }
         }
@@ -330,12 +330,18 @@ impl Connection {
         self.events.pop_front()
     }
 
+    /// The least time that an answer took: how far away the broker is, once it had one without work before it.
+    #[must_use]
+    pub fn fastest_answer(&self) -> Option<Duration> {
+        self.in_flight.fastest()
+    }
+
     fn handle_answer(&mut self, frame: Bytes, now: Instant) {
         let found = match response_correlation_id(&frame) {
             Ok(found) => found,
             Err(error) => return self.close(ConnectionError::Message(error.to_string())),
         };
-        let sent = match self.in_flight.handle_reply(found) {
+        let sent = match self.in_flight.handle_reply(found, now) {
             Ok(sent) => sent,
             Err(error) => return self.close(error),
         };

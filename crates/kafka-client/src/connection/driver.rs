@@ -27,6 +27,7 @@ use super::{
     Command, Reply,
     queue::Place,
     receive::{FramePool, Receiver},
+    round_trip::RoundTrip,
     spare::SpareLists,
 };
 use crate::connect::{Stream, TlsFailure, verify::failure_of};
@@ -62,6 +63,7 @@ pub(super) struct Driver {
     armed: Option<StdInstant>,
     has_identity: bool,
     spare: Arc<SpareLists>,
+    round_trip: Arc<RoundTrip>,
     /// Why TLS failed after its handshake, if it did.
     pub(super) tls_failure: Option<TlsFailure>,
 }
@@ -74,7 +76,7 @@ impl Driver {
         waiting: Arc<AtomicUsize>,
         closed: Arc<AtomicBool>,
         has_identity: bool,
-        (frames, spare): (Arc<FramePool>, Arc<SpareLists>),
+        (frames, spare, round_trip): (Arc<FramePool>, Arc<SpareLists>, Arc<RoundTrip>),
     ) -> Self {
         Self {
             stream,
@@ -93,6 +95,7 @@ impl Driver {
             armed: None,
             has_identity,
             spare,
+            round_trip,
             tls_failure: None,
         }
     }
@@ -284,7 +287,12 @@ impl Driver {
         while !self.machine.is_closed() {
             match self.input.next_frame(&self.machine.frame_limits()) {
                 Ok(Some(frame)) => self.machine.handle_input(frame, now()),
-                Ok(None) => return,
+                Ok(None) => {
+                    if let Some(took) = self.machine.fastest_answer() {
+                        self.round_trip.note(took);
+                    }
+                    return;
+                }
                 Err(error) => self.machine.handle_bad_frame(error, self.input.first_bytes()),
             }
         }

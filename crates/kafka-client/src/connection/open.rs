@@ -11,7 +11,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{BrokerConnection, Shared, driver::Driver, receive::FramePool, spare::SpareLists};
+use super::{
+    BrokerConnection, Shared, driver::Driver, receive::FramePool, round_trip::RoundTrip,
+    spare::SpareLists,
+};
 use crate::{
     ClientError,
     address::BrokerAddress,
@@ -54,6 +57,7 @@ pub(crate) async fn open(
     let waiting = Arc::new(AtomicUsize::new(0));
     let closed = Arc::new(AtomicBool::new(false));
     let spare = Arc::<SpareLists>::default();
+    let round_trip = Arc::<RoundTrip>::default();
     let has_identity = config.tls.as_ref().is_some_and(|tls| tls.identity.is_some());
     let mut driver = Driver::new(
         stream,
@@ -62,7 +66,7 @@ pub(crate) async fn open(
         Arc::clone(&waiting),
         Arc::clone(&closed),
         has_identity,
-        (Arc::clone(frames), Arc::clone(&spare)),
+        (Arc::clone(frames), Arc::clone(&spare), Arc::clone(&round_trip)),
     );
     if let Err(error) = driver.make_ready().await {
         let address = address.clone();
@@ -72,7 +76,7 @@ pub(crate) async fn open(
             None => ClientError::Handshake { address, error },
         });
     }
-    let round_trip = now.elapsed() / exchanges;
+    round_trip.note(now.elapsed() / exchanges);
     let versions = driver.machine().versions().cloned().unwrap_or_default();
     tracing::debug!(%address, broker_id, release = %versions.release_range(), "connected");
     tokio::spawn(driver.run());

@@ -25,6 +25,26 @@ fn answers_come_in_order() {
 }
 
 #[test]
+fn the_fastest_answer_tells_how_far_the_broker_is() {
+    let mut peer = Peer::ready();
+    assert_eq!(peer.machine.fastest_answer(), None);
+    for (millis, fastest) in [(40, 40), (7, 7), (300, 7)] {
+        peer.send(SECOND);
+        let request = peer.request();
+        peer.pass(Duration::from_millis(millis));
+        peer.answer(request, &beat());
+        assert_eq!(peer.machine.fastest_answer(), Some(Duration::from_millis(fastest)));
+    }
+    // It may wait before it is sent: only the time on the way counts.
+    peer.send(SECOND);
+    peer.pass(Duration::from_millis(100));
+    let request = peer.request();
+    peer.pass(Duration::from_millis(3));
+    peer.answer(request, &beat());
+    assert_eq!(peer.machine.fastest_answer(), Some(Duration::from_millis(3)));
+}
+
+#[test]
 fn an_answer_out_of_order_ends_everything() {
     let mut peer = Peer::ready();
     for _ in 0..6 {
