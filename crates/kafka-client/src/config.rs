@@ -172,7 +172,7 @@ impl Default for ClientLimits {
             backoff_min: Duration::from_millis(50),
             backoff_max: Duration::from_secs(2),
             frame_bytes_max: 128 << 20,
-            in_flight_max: 256,
+            in_flight_max: 1024,
             queue_max: 4096,
         }
     }

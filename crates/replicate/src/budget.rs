@@ -3,13 +3,28 @@
 //! A fetch reserves its `bytes_max` before it is sent; what the answer did not use is given back at
 //! once, the rest when the last batch of the frame is acknowledged. So memory depends neither on the
 //! number of partitions nor on how slow the target is.
+//!
+//! Over a long way no more than the budget passes in a round trip. So a budget may grow: while what passes is so much of it that the way
+//! would carry more, and no further than it was told ([`ByteBudget::growing`]).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU32, Ordering},
+};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 /// Permits are counted in KiB so that a budget of many GiB fits in the semaphore's `u32` arithmetic.
 const PERMIT_BYTES: usize = 1024;
+
+/// How many times what passes in a round trip a budget holds: one lot is read, one travels to the target, and two make it seen that
+/// more would pass.
+const ROUND_TRIPS: u64 = 4;
+
+/// What passes is measured over a round trip, and no less than this.
+const MEASURED_MIN: Duration = Duration::from_millis(50);
 
 /// Places of shared leases that are kept.
 const SPARE_CELLS_MAX: usize = 64;
@@ -18,26 +33,87 @@ const SPARE_CELLS_MAX: usize = 64;
 #[derive(Clone, Debug)]
 pub struct ByteBudget {
     permits: Arc<Semaphore>,
-    total: u32,
+    size: Arc<Size>,
     spare: Arc<SpareCells>,
+}
+
+/// How large a budget is and may become, in permits.
+#[derive(Debug)]
+struct Size {
+    total: AtomicU32,
+    most: u32,
+    passing: Mutex<Passing>,
+}
+
+/// What came from far away since a moment.
+#[derive(Debug, Default)]
+struct Passing {
+    since: Option<Instant>,
+    bytes: u64,
 }
 
 impl ByteBudget {
     /// A budget of `bytes_max` bytes, rounded up to KiB; at least one MiB.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        let total = permits_for(bytes_max.max(1 << 20));
+        Self::growing(bytes_max, bytes_max)
+    }
+
+    /// A budget of `bytes` bytes that grows up to `bytes_max` where brokers are far away and fast enough to need it.
+    #[must_use]
+    pub fn growing(bytes: usize, bytes_max: usize) -> Self {
+        let total = permits_for(bytes.max(1 << 20));
+        let size = Size {
+            total: AtomicU32::new(total),
+            most: permits_for(bytes_max).max(total),
+            passing: Mutex::default(),
+        };
         Self {
             permits: Arc::new(Semaphore::new(usize::try_from(total).unwrap_or(usize::MAX))),
-            total,
+            size: Arc::new(size),
             spare: Arc::default(),
+        }
+    }
+
+    /// All bytes of it, reserved or not.
+    #[must_use]
+    pub fn total_bytes(&self) -> usize {
+        usize::try_from(self.total()).map_or(usize::MAX, |total| total * PERMIT_BYTES)
+    }
+
+    fn total(&self) -> u32 {
+        self.size.total.load(Ordering::Relaxed)
+    }
+
+    /// Notes what came over a way whose round trip is long, and grows if that is limited by the budget.
+    pub(crate) fn note_far(&self, bytes: usize, round_trip: Duration) {
+        let total = self.total();
+        if total >= self.size.most {
+            return;
+        }
+        let mut passing = self.size.passing.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = *passing.since.get_or_insert_with(Instant::now);
+        passing.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
+        let elapsed = since.elapsed();
+        if elapsed < round_trip.max(MEASURED_MIN) {
+            return;
+        }
+        let passed = std::mem::take(&mut *passing).bytes;
+        passing.since = Some(Instant::now());
+        let in_a_round_trip =
+            u128::from(passed) * round_trip.as_micros() / elapsed.as_micros().max(1);
+        let wanted = usize::try_from(in_a_round_trip * u128::from(ROUND_TRIPS));
+        let wanted = permits_for(wanted.unwrap_or(usize::MAX)).min(self.size.most);
+        if wanted > total {
+            self.size.total.store(wanted, Ordering::Relaxed);
+            self.permits.add_permits(usize::try_from(wanted - total).unwrap_or(0));
         }
     }
 
     /// Waits until `bytes` are free and takes them. More than the whole budget takes the whole budget:
     /// a batch larger than the budget travels alone instead of never (BF-21).
     pub(crate) async fn reserve(&self, bytes: usize) -> Lease {
-        let wanted = permits_for(bytes).min(self.total);
+        let wanted = permits_for(bytes).min(self.total());
         let permit = Arc::clone(&self.permits)
             .acquire_many_owned(wanted)
             .await
@@ -47,7 +123,7 @@ impl ByteBudget {
 
     /// Takes `bytes` if they are free now and nobody waits for them.
     pub(crate) fn try_reserve(&self, bytes: usize) -> Option<Lease> {
-        let wanted = permits_for(bytes).min(self.total);
+        let wanted = permits_for(bytes).min(self.total());
         let permit = Arc::clone(&self.permits).try_acquire_many_owned(wanted).ok()?;
         Some(Lease { permit })
     }
@@ -171,6 +247,32 @@ mod tests {
             assert_eq!(budget.free_bytes(), 4 << 20);
             assert_eq!(budget.spare.cells().len(), 2, "the places are used again");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_grows_with_what_passes_in_a_round_trip() {
+        const MIB: usize = 1 << 20;
+        let budget = ByteBudget::growing(24 * MIB, 256 * MIB);
+        let round_trip = Duration::from_millis(100);
+        let pass = async |bytes: usize| {
+            for _ in 0..10 {
+                budget.note_far(bytes / 10, round_trip);
+                tokio::time::sleep(round_trip / 10).await;
+            }
+            budget.note_far(0, round_trip);
+            budget.total_bytes() / MIB
+        };
+        // The first answers only start the clock; a slow way keeps the budget as it is.
+        for _ in 0..5 {
+            assert_eq!(pass(5 * MIB).await, 24);
+        }
+        // What fills it makes it grow, until the way carries no more or the bound is reached.
+        assert!((65..=75).contains(&pass(18 * MIB).await));
+        assert!((145..=165).contains(&pass(40 * MIB).await));
+        assert!((145..=165).contains(&pass(30 * MIB).await));
+        assert_eq!(pass(200 * MIB).await, 256);
+        assert_eq!(budget.free_bytes(), 256 * MIB);
+        assert_eq!(ByteBudget::new(8 * MIB).total_bytes(), 8 * MIB);
     }
 
     #[tokio::test]

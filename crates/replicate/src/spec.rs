@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::budget::ByteBudget;
 use crate::lane::Coalescing;
 pub use crate::pace::RateLimit;
 pub use acls::{AclSync, AclWrite};
@@ -329,6 +330,8 @@ pub struct TaskLimits {
     pub concurrency_max: usize,
     /// Bytes that may be fetched and not yet acknowledged, over all lanes.
     pub in_flight_bytes_max: usize,
+    /// What becomes of it where brokers are far away and more would pass in a round trip.
+    pub in_flight_far_bytes_max: usize,
     /// Time between two comparisons of the topics' metadata; at least 5 s.
     pub metadata_interval: Duration,
     /// Time between two looks for new topics and partitions.
@@ -375,6 +378,12 @@ pub struct TaskLimits {
 }
 
 impl TaskLimits {
+    /// The budget for all bytes in flight that they ask for.
+    #[must_use]
+    pub fn budget(&self) -> ByteBudget {
+        ByteBudget::growing(self.in_flight_bytes_max, self.in_flight_far_bytes_max)
+    }
+
     pub(crate) fn coalescing(&self) -> Coalescing {
         Coalescing {
             below_bytes: self.coalesce_below_bytes,
@@ -389,7 +398,8 @@ impl Default for TaskLimits {
     fn default() -> Self {
         Self {
             concurrency_max: 20,
-            in_flight_bytes_max: 24 << 20,
+            in_flight_bytes_max: 16 << 20,
+            in_flight_far_bytes_max: 256 << 20,
             metadata_interval: Duration::from_secs(180),
             discovery_interval: Duration::from_secs(10),
             group_interval: Duration::from_secs(2),

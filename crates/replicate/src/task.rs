@@ -103,7 +103,7 @@ impl Task {
     /// [`TaskError`] when the task cannot start or cannot go on. A topic or partition that cannot
     /// be copied is no error: it stops alone, and events and report tell.
     pub async fn run(self) -> Result<TaskReport, TaskError> {
-        let budget = ByteBudget::new(self.spec.limits.in_flight_bytes_max);
+        let budget = self.spec.limits.budget();
         self.run_within(budget).await
     }
 

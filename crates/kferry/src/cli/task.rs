@@ -151,9 +151,10 @@ pub(crate) struct TaskSettings {
     /// it is
     #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub(crate) merge_batches: bool,
-    /// Memory for record batches on their way, from 4MiB on
-    #[arg(long, value_name = "SIZE", default_value = "24MiB", value_parser = size)]
-    pub(crate) buffer: NonZeroU64,
+    /// Memory for record batches on their way, from 4MiB on [default: 16MiB, and as much as the way asks for where brokers are far
+    /// away, up to 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) buffer: Option<NonZeroU64>,
     /// Most workers; never more than there are partitions or cores
     #[arg(long, value_name = "N", default_value = "20")]
     pub(crate) concurrency: NonZeroUsize,

@@ -9,12 +9,15 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args as _, Command, FromArgMatches as _};
 use replicate::spec::{
-    RateLimit, Rename, SourcePolicies, StartPosition, TaskSpec, TopicSelection, UnknownTarget,
-    WorkerThreads,
+    RateLimit, Rename, SourcePolicies, StartPosition, TaskLimits, TaskSpec, TopicSelection,
+    UnknownTarget, WorkerThreads,
 };
 
 use super::{Connection, Kind};
@@ -165,7 +168,7 @@ fn spec(settings: &TaskSettings) -> TaskSpec {
         bytes_per_second: settings.max_bytes_per_second,
         records_per_second: settings.max_records_per_second,
     };
-    limits.in_flight_bytes_max = usize::try_from(settings.buffer.get()).unwrap_or(usize::MAX);
+    set_buffer(limits, settings.buffer);
     if !settings.merge_batches {
         limits.coalesce_below_bytes = 0;
         limits.coalesce_packed_below_bytes = 0;
@@ -177,4 +180,13 @@ fn spec(settings: &TaskSettings) -> TaskSpec {
     limits.group_interval = settings.group_interval;
     limits.group_keep_alive = settings.group_keep_alive;
     spec
+}
+
+/// A size that was asked for is never exceeded.
+fn set_buffer(limits: &mut TaskLimits, buffer: Option<NonZeroU64>) {
+    if let Some(buffer) = buffer {
+        let bytes = usize::try_from(buffer.get()).unwrap_or(usize::MAX);
+        limits.in_flight_bytes_max = bytes;
+        limits.in_flight_far_bytes_max = bytes;
+    }
 }

@@ -133,7 +133,7 @@ impl Worker {
         let limits = &self.ctx.limits;
         let broker = self.sources.get_mut(&id)?;
         let lane_id = broker.lane_ahead(limits)?;
-        let read_ahead_bytes = broker.read_ahead_bytes(target_factor, limits);
+        let read_ahead_bytes = broker.read_ahead_bytes(target_factor, &self.ctx.budget);
         let lane = &self.lanes[lane_id];
         let ahead = &mut broker.ahead;
         let may_guess = !self.is_closing

@@ -13,7 +13,12 @@ const FACTOR_MAX: u32 = 100;
 
 /// By how much the windows of nearby brokers are multiplied for this one.
 pub(super) fn factor_of(connection: Option<&BrokerConnection>) -> u32 {
-    connection.map_or(1, |connection| factor(connection.round_trip()))
+    factor(round_trip_of(connection))
+}
+
+/// How far away it is; no way at all where there is no connection.
+pub(super) fn round_trip_of(connection: Option<&BrokerConnection>) -> Duration {
+    connection.map_or(Duration::ZERO, BrokerConnection::round_trip)
 }
 
 /// `size` times `factor`.

@@ -15,14 +15,13 @@ use tokio::time::sleep;
 
 use super::ahead::{Ahead, piece_bytes};
 use super::denials::End;
-use super::distance::{factor_of, times};
+use super::distance::{factor_of, round_trip_of, times};
 use super::portions::Portions;
 use super::requests::Pending;
-use super::{Done, LaneId, Sign, Worker, backoff, is_session_lost};
-use crate::budget::{Lease, SharedLease};
+use super::{Done, LaneId, Sign, Worker, WorkerContext, backoff, is_session_lost};
+use crate::budget::{ByteBudget, Lease, SharedLease};
 use crate::event::Event;
 use crate::lane::{Lane, Phase};
-use crate::spec::TaskLimits;
 
 /// Bytes read ahead per lane and not yet acknowledged.
 const LANE_BUFFER_BYTES_MAX: usize = 4 << 20;
@@ -89,9 +88,9 @@ impl SourceBroker {
     }
 
     /// Bytes that one of its lanes may have read ahead: more over a long way at either end, but not all that the others need too.
-    pub(super) fn read_ahead_bytes(&self, target_factor: u32, limits: &TaskLimits) -> usize {
+    pub(super) fn read_ahead_bytes(&self, target_factor: u32, budget: &ByteBudget) -> usize {
         let far = times(LANE_BUFFER_BYTES_MAX, self.factor().max(target_factor));
-        let share = limits.in_flight_bytes_max / 4 * 3 / self.crowd.max(1);
+        let share = budget.total_bytes() / 4 * 3 / self.crowd.max(1);
         far.min(share).max(LANE_BUFFER_BYTES_MAX)
     }
 
@@ -100,13 +99,14 @@ impl SourceBroker {
     }
 
     /// Bytes of one answer, and of one partition in it.
-    fn answer_bytes(&self, limits: &TaskLimits) -> (i32, i32) {
+    fn answer_bytes(&self, ctx: &WorkerContext) -> (i32, i32) {
+        let limits = &ctx.limits;
         if self.lane_ahead(limits).is_some() {
             return piece_bytes(limits);
         }
         let factor = self.opened.max(1);
         // While the half of the budget is on its way to the target, the other half is read.
-        let most = i32::try_from(limits.in_flight_bytes_max / 2).unwrap_or(i32::MAX);
+        let most = i32::try_from(ctx.budget.total_bytes() / 2).unwrap_or(i32::MAX);
         let far = |bytes: i32| {
             let wanted = bytes.saturating_mul(i32::try_from(factor).unwrap_or(1));
             wanted.min(most).max(bytes)
@@ -115,7 +115,7 @@ impl SourceBroker {
     }
 
     /// An answer held `bytes`.
-    fn note_answer(&mut self, bytes: usize, limits: &TaskLimits) {
+    fn note_answer(&mut self, bytes: usize, ctx: &WorkerContext) {
         self.opened = if bytes >= self.full / 4 * 3 {
             self.opened.max(1).saturating_mul(2).min(self.factor())
         } else if bytes < self.full / 2 {
@@ -124,7 +124,7 @@ impl SourceBroker {
             self.opened
         };
         // What was read is what the next fetch is likely to need, if the windows have not changed.
-        let (bytes_max, _) = self.answer_bytes(limits);
+        let (bytes_max, _) = self.answer_bytes(ctx);
         let bytes_max = usize::try_from(bytes_max).unwrap_or(0);
         self.reserve = self.reserve.clamp(bytes_max, 2 * bytes_max);
     }
@@ -163,7 +163,7 @@ impl Worker {
         let target_factor = self.target_factor();
         let mut able = std::mem::take(&mut self.able);
         for (id, broker) in &self.sources {
-            let bytes_max = broker.read_ahead_bytes(target_factor, &self.ctx.limits);
+            let bytes_max = broker.read_ahead_bytes(target_factor, &self.ctx.budget);
             if broker.state == Reading::Ready
                 && !broker.ahead.is_under_way()
                 && broker.lanes.iter().any(|id| self.wants_data(*id, bytes_max))
@@ -187,7 +187,7 @@ impl Worker {
         match &broker.connection {
             Some(connection) if !connection.is_closed() => {
                 let pace = self.ctx.pace.clone();
-                let bytes = usize::try_from(broker.answer_bytes(&self.ctx.limits).0).unwrap_or(0);
+                let bytes = usize::try_from(broker.answer_bytes(&self.ctx).0).unwrap_or(0);
                 let bytes = i32::try_from(bytes.max(broker.reserve)).unwrap_or(i32::MAX);
                 let bytes = usize::try_from(pace.fetch_bytes(bytes)).unwrap_or(0);
                 let budget = self.ctx.budget.clone();
@@ -256,13 +256,13 @@ impl Worker {
         let Some(broker) = self.sources.get_mut(&id) else { return };
         broker.state = Reading::Ready;
         let Some(connection) = broker.connection.clone() else { return };
-        let lane_bytes_max = broker.read_ahead_bytes(target_factor, &self.ctx.limits);
+        let lane_bytes_max = broker.read_ahead_bytes(target_factor, &self.ctx.budget);
         for unsure in broker.unsure(&mut self.lanes, lane_bytes_max) {
             self.ask_bounds(unsure, Sign::Unsure(-1));
         }
         let limits = &self.ctx.limits;
         let Some(broker) = self.sources.get_mut(&id) else { return };
-        let (bytes_max, partition_bytes_max) = broker.answer_bytes(limits);
+        let (bytes_max, partition_bytes_max) = broker.answer_bytes(&self.ctx);
         let mut portions = Portions::new(bytes_max, partition_bytes_max, broker.behind);
         broker.behind = 0;
         let mut wanted = std::mem::take(&mut self.requests.wanted);
@@ -356,6 +356,7 @@ impl Worker {
         mut lease: Lease,
         partitions: &mut Vec<FetchedPartition>,
     ) {
+        let target_round_trip = self.target_round_trip();
         let Some(broker) = self.sources.get_mut(&id) else { return };
         broker.failures = 0;
         broker.quiet_answers =
@@ -363,7 +364,11 @@ impl Worker {
         let tells = broker.tells_of_losses();
         let bytes = partitions.iter().map(|partition| partition.records.len()).sum();
         lease.shrink(bytes);
-        broker.note_answer(bytes, &self.ctx.limits);
+        broker.note_answer(bytes, &self.ctx);
+        let round_trip = round_trip_of(broker.connection()) + target_round_trip;
+        if round_trip >= self.ctx.limits.read_ahead_from {
+            self.ctx.budget.note_far(bytes, round_trip);
+        }
         let pace = &self.ctx.pace;
         pace.spend(bytes, if pace.counts_records() { records_of(partitions) } else { 0 });
         let lease = self.ctx.budget.share(lease);

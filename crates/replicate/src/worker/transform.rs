@@ -355,7 +355,7 @@ impl Worker {
 
     /// Bytes of outputs that one reader may have on their way: with all readers together about what the budget holds.
     fn output_bytes_max(&self, state: &State) -> usize {
-        let share = self.ctx.limits.in_flight_bytes_max / state.readers.len().max(1);
+        let share = self.ctx.budget.total_bytes() / state.readers.len().max(1);
         share.max(READER_OUTPUT_BYTES_MIN)
     }
 

@@ -2,6 +2,7 @@
 //! what the answers mean.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use forward::planted::{Bug, strikes};
 use kafka_client::{BrokerConnection, ClientError, ProduceAck};
@@ -9,7 +10,7 @@ use kafka_wire::ErrorCode;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::denials::End;
-use super::distance::{factor_of, times};
+use super::distance::{factor_of, round_trip_of, times};
 use super::packing::{Acks, Packing};
 use super::requests::Produce;
 use super::{Done, LaneId, Worker, backoff};
@@ -66,6 +67,12 @@ impl Worker {
     pub(super) fn target_factor(&self) -> u32 {
         let connections = self.targets.values().map(|broker| broker.connection.as_ref());
         connections.map(factor_of).max().unwrap_or(1)
+    }
+
+    /// How far away that broker is.
+    pub(super) fn target_round_trip(&self) -> Duration {
+        let connections = self.targets.values().map(|broker| broker.connection.as_ref());
+        connections.map(round_trip_of).max().unwrap_or_default()
     }
 
     /// Puts a lane that can send into the queue of its target broker.

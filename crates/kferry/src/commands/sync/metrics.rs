@@ -67,8 +67,8 @@ pub(crate) struct Metrics {
 #[derive(Default)]
 struct State {
     tasks: BTreeMap<String, TaskState>,
-    /// The budget of bytes in flight, and its size.
-    budget: Option<(ByteBudget, usize)>,
+    /// The budget of bytes in flight.
+    budget: Option<ByteBudget>,
 }
 
 struct TaskState {
@@ -92,8 +92,8 @@ impl Metrics {
     }
 
     /// A budget that tasks draw on.
-    pub(crate) fn set_budget(&self, budget: ByteBudget, bytes_max: usize) {
-        self.state().budget = Some((budget, bytes_max));
+    pub(crate) fn set_budget(&self, budget: ByteBudget) {
+        self.state().budget = Some(budget);
     }
 
     /// A task begins; its progress is followed until its sender is gone.
@@ -138,14 +138,15 @@ impl Metrics {
         let mut out = Exposition::default();
         out.family("kferry_build_info", Kind::Gauge, "The release of kferry; always 1.");
         out.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
-        if let Some((budget, bytes_max)) = &state.budget {
-            let used = bytes_max.saturating_sub(budget.free_bytes());
+        if let Some(budget) = &state.budget {
+            let bytes = budget.total_bytes();
+            let used = bytes.saturating_sub(budget.free_bytes());
             out.family(
                 "kferry_buffer_bytes",
                 Kind::Gauge,
-                "Memory for record batches on their way: --buffer.",
+                "Memory for record batches on their way: --buffer, or what it has become over a long way.",
             );
-            out.sample(&[], number(*bytes_max));
+            out.sample(&[], number(bytes));
             out.family("kferry_buffer_used_bytes", Kind::Gauge, "What of it is reserved for fetches under way and batches without an acknowledgement.");
             out.sample(&[], number(used));
         }

@@ -81,8 +81,7 @@ pub(crate) async fn run_all(
     let mut budget = None;
     for setup in &mut setups {
         setup.spec.once |= run.once;
-        let bytes = setup.spec.limits.in_flight_bytes_max;
-        budget = budget.or_else(|| Some((ByteBudget::new(bytes), bytes)));
+        budget = budget.or_else(|| Some(setup.spec.limits.budget()));
     }
     let metrics = Arc::new(Metrics::default());
     let _answering = match run.metrics {
@@ -94,10 +93,9 @@ pub(crate) async fn run_all(
         None => None,
     };
     let metrics = run.metrics.is_some().then_some(metrics);
-    if let (Some(metrics), Some((budget, bytes_max))) = (&metrics, &budget) {
-        metrics.set_budget(budget.clone(), *bytes_max);
+    if let (Some(metrics), Some(budget)) = (&metrics, &budget) {
+        metrics.set_budget(budget.clone());
     }
-    let budget = budget.map(|(budget, _)| budget);
     // Before anything connects: a second process on the same state is told so at once.
     for setup in setups {
         let journal = open(&setup.state).await?;

@@ -77,7 +77,7 @@ impl Session {
             metrics,
             has_position_group,
         } = self;
-        let budget = budget.unwrap_or_else(|| ByteBudget::new(spec.limits.in_flight_bytes_max));
+        let budget = budget.unwrap_or_else(|| spec.limits.budget());
         if let Some(metrics) = &metrics {
             metrics.begin(spec.name.as_str(), watching.clone());
         }

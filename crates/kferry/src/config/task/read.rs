@@ -15,7 +15,7 @@ use serde_saphyr::{Location, Spanned};
 use super::{
     Connection, Kind, TaskSetup, default_settings, default_state,
     section::{Endpoint, ListSection, RenameSection, TaskSection, Text},
-    spec,
+    set_buffer, spec,
 };
 use crate::{
     cli::{
@@ -72,8 +72,7 @@ impl Reader<'_> {
                 .cure("describe at least one task"));
         }
         let mut shared = default_settings()?.buffer;
-        self.set("buffer", buffer.as_ref(), &mut shared, size, SIZE)?;
-        let shared = usize::try_from(shared.get()).unwrap_or(usize::MAX);
+        self.set("buffer", buffer.as_ref(), &mut shared, |text| size(text).map(Some), SIZE)?;
         let mut names = BTreeMap::new();
         let mut states = BTreeMap::new();
         let mut setups = Vec::new();
@@ -89,7 +88,7 @@ impl Reader<'_> {
             };
             let (name_at, state_at) = (place_of(&task.value.name), place_of(&task.value.state));
             let mut setup = self.task(task.value)?;
-            setup.spec.limits.in_flight_bytes_max = shared;
+            set_buffer(&mut setup.spec.limits, shared);
             if let Some(line) = names.insert(setup.spec.name.to_string(), name_at.line()) {
                 let message = format!(
                     "two tasks are named {}: the other one is on line {line}",
@@ -250,7 +249,8 @@ impl Reader<'_> {
             |text| text.parse().map(Some),
             COUNT,
         )?;
-        self.set("buffer", section.buffer.as_ref(), &mut to.buffer, size, SIZE)?;
+        let buffer = |text: &str| size(text).map(Some);
+        self.set("buffer", section.buffer.as_ref(), &mut to.buffer, buffer, SIZE)?;
         self.set(
             "concurrency",
             section.concurrency.as_ref(),

@@ -35,9 +35,10 @@ pub(super) struct ListSection {
     /// The tasks, each with a name, a state and a pace of its own.
     #[schemars(with = "Vec<TaskSection>", length(min = 1))]
     pub(super) tasks: Spanned<Vec<Spanned<TaskSection>>>,
-    /// Memory for record batches on their way, from 4MiB on, which all tasks share.
+    /// Memory for record batches on their way, from 4MiB on, which all tasks share; 16MiB, and up to 256MiB where brokers are far away,
+    /// without it.
     #[serde(default)]
-    #[schemars(schema_with = "size", extend("default" = "24MiB"))]
+    #[schemars(schema_with = "size")]
     pub(super) buffer: Option<Text>,
 }
 
@@ -148,9 +149,10 @@ pub(super) struct TaskSection {
     #[serde(default)]
     #[schemars(with = "bool", extend("default" = true))]
     pub(super) merge_batches: Option<bool>,
-    /// Memory for record batches on their way, from 4MiB on. In a list it stands beside `tasks`.
+    /// Memory for record batches on their way, from 4MiB on; 16MiB, and up to 256MiB where brokers are far away, without it. In a list it
+    /// stands beside `tasks`.
     #[serde(default)]
-    #[schemars(schema_with = "size", extend("default" = "24MiB"))]
+    #[schemars(schema_with = "size")]
     pub(super) buffer: Option<Text>,
     /// Most workers; never more than there are partitions or cores.
     #[serde(default)]
