@@ -32,7 +32,7 @@ pub fn kafka_cache() -> PathBuf {
 pub fn kferry_binary() -> PathBuf {
     match env::var_os("KFERRY_BIN") {
         Some(binary) => PathBuf::from(binary),
-        None => target_directory().join("x86_64-unknown-linux-gnu").join("release").join("kferry"),
+        None => target_directory().join("x86_64-unknown-linux-gnu").join("dist").join("kferry"),
     }
 }
 

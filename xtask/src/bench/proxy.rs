@@ -7,7 +7,7 @@ use super::requests::{FrameReader, Requests};
 use anyhow::{Context, Result};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -88,23 +88,31 @@ fn connect(client: TcpStream, upstream: SocketAddr, way: Way, requests: &Request
     let there = (client.try_clone()?, server.try_clone()?, Some(requests.reader()));
     for (from, to, reader) in [there, (server, client, None)] {
         let (sender, receiver) = sync_channel(way.pieces_max());
-        thread::spawn(move || read(from, &sender, reader));
-        thread::spawn(move || write(to, &receiver, way));
+        let (spare, used) = channel();
+        thread::spawn(move || read(from, &sender, &used, reader));
+        thread::spawn(move || write(to, &receiver, &spare, way));
     }
     Ok(())
 }
 
-type Piece = (Instant, Vec<u8>);
+/// When it came, and the first so many bytes of a buffer.
+type Piece = (Instant, Vec<u8>, usize);
 
-fn read(mut from: TcpStream, sender: &SyncSender<Piece>, mut reader: Option<FrameReader>) {
-    let mut buffer = vec![0; PIECE_BYTES];
+/// Buffers are `used` again: the proxy shares the machine with what is measured.
+fn read(
+    mut from: TcpStream,
+    sender: &SyncSender<Piece>,
+    used: &Receiver<Vec<u8>>,
+    mut reader: Option<FrameReader>,
+) {
     loop {
+        let mut buffer = used.try_recv().unwrap_or_else(|_| vec![0; PIECE_BYTES]);
         match from.read(&mut buffer) {
             Ok(count) if count > 0 => {
                 if let Some(reader) = &mut reader {
                     reader.see(&buffer[..count]);
                 }
-                if sender.send((Instant::now(), buffer[..count].to_vec())).is_err() {
+                if sender.send((Instant::now(), buffer, count)).is_err() {
                     // The other side is gone: no more is wanted.
                     let _ = from.shutdown(Shutdown::Both);
                     return;
@@ -116,18 +124,21 @@ fn read(mut from: TcpStream, sender: &SyncSender<Piece>, mut reader: Option<Fram
     }
 }
 
-fn write(mut to: TcpStream, receiver: &Receiver<Piece>, way: Way) {
+fn write(mut to: TcpStream, receiver: &Receiver<Piece>, spare: &Sender<Vec<u8>>, way: Way) {
     let mut free_at = Instant::now();
-    while let Ok((came, bytes)) = receiver.recv() {
+    while let Ok((came, buffer, count)) = receiver.recv() {
+        let bytes = &buffer[..count];
         sleep_until(came + way.delay);
         if let Some(rate) = way.bytes_per_second {
             free_at =
                 free_at.max(Instant::now() - Duration::from_millis(20)) + lasts(bytes.len(), rate);
             sleep_until(free_at);
         }
-        if to.write_all(&bytes).is_err() {
+        if to.write_all(bytes).is_err() {
             break;
         }
+        // Nobody reads any more where nobody takes it.
+        let _ = spare.send(buffer);
     }
     let _ = to.shutdown(Shutdown::Write);
 }

@@ -29,30 +29,39 @@ pub(in crate::bench) fn run(bench: &Bench) -> Result<Suite> {
         format!(
             "Sandboxes, {CALM_PARTITIONS} partitions with 100 single records per second each, for {} s after {} s of warm-up: time from \
              the moment a record was due until the target shows it. Then the same beside one partition of 64 KiB batches that is \
-             copied as fast as it goes.",
+             copied as fast as it goes, and beside the same copied by another process of kferry: what the machine and the sandboxes cost \
+             the calm ones with nothing in common in kferry.",
             MEASURED.as_secs(),
             WARM_UP.as_secs()
         ),
     );
-    // Median and p99, alone and beside the flood; the flood's rate.
-    let mut found: [Vec<f64>; 5] = Default::default();
+    // Median and p99, alone, beside the flood and beside another process; the flood's rates.
+    let mut found: [Vec<f64>; 8] = Default::default();
     for _ in 0..bench.rounds {
-        let (alone, _) = one(bench, "calm").context("without the flood")?;
-        let (beside, rate) = one(bench, "calm|flood").context("with the flood")?;
+        let (alone, _) = one(bench, &["calm"]).context("without the flood")?;
+        let (beside, rate) = one(bench, &["calm|flood"]).context("with the flood")?;
+        let (apart, other) =
+            one(bench, &["calm", "flood"]).context("with the flood in another process")?;
         let all = [
             alone.quantile(0.5),
             alone.quantile(0.99),
             beside.quantile(0.5),
             beside.quantile(0.99),
+            apart.quantile(0.5),
+            apart.quantile(0.99),
             rate,
+            other,
         ];
-        line(format_args!("p50, p99 alone, p50, p99 beside the flood, MB/s of it: {all:.2?}"));
+        line(format_args!(
+            "p50, p99 alone, beside the flood, beside another process; MB/s of either: {all:.2?}"
+        ));
         for (values, value) in found.iter_mut().zip(all) {
             values.push(value);
         }
     }
-    let [alone_50, alone_99, beside_50, beside_99, rate] = found;
+    let [alone_50, alone_99, beside_50, beside_99, apart_50, apart_99, rate, other] = found;
     let ratios = [Spread::ratio(&beside_50, &alone_50), Spread::ratio(&beside_99, &alone_99)];
+    let shared = [Spread::ratio(&beside_50, &apart_50), Spread::ratio(&beside_99, &apart_99)];
     suite.goals.push(Goal::new(
         "p99 beside the flood against p99 alone",
         ratios[1].median,
@@ -64,7 +73,7 @@ pub(in crate::bench) fn run(bench: &Bench) -> Result<Suite> {
         values: vec![p50, p99, rate],
     };
     let none = || Spread::of([]);
-    let [ratio_50, ratio_99] = ratios;
+    let ([ratio_50, ratio_99], [shared_50, shared_99]) = (ratios, shared);
     suite.tables.push(Table {
         title: "from the due time".to_owned(),
         columns: vec![
@@ -75,21 +84,28 @@ pub(in crate::bench) fn run(bench: &Bench) -> Result<Suite> {
         rows: vec![
             row("alone", Spread::of(alone_50), Spread::of(alone_99), none()),
             row("beside the flood", Spread::of(beside_50), Spread::of(beside_99), Spread::of(rate)),
-            row("ratio", ratio_50, ratio_99, none()),
+            row("other process", Spread::of(apart_50), Spread::of(apart_99), Spread::of(other)),
+            row("beside / alone", ratio_50, ratio_99, none()),
+            row("beside / other process", shared_50, shared_99, none()),
         ],
         plot: Some(1),
     });
     Ok(suite)
 }
 
-/// Arrivals of the calm records in milliseconds, and MB/s of the flood.
-fn one(bench: &Bench, topics: &str) -> Result<(Distribution, f64)> {
+/// Arrivals of the calm records in milliseconds, and MB/s of the flood, with a process for each of `topics`, of which the first copies
+/// the calm ones.
+fn one(bench: &Bench, topics: &[&str]) -> Result<(Distribution, f64)> {
     let calm = format!("calm:{CALM_PARTITIONS}:{CALM_PARTITIONS}:1:none");
     let fills = ["--fill", &calm, "--fill", &FLOOD.spec("flood")];
     let source = Sandbox::start(&bench.binary, "source", &fills)?;
     let target = Sandbox::start(&bench.binary, "target", &["--discard"])?;
-    let route = Route { source: &source.address, target: &target.address, topics };
-    let mut sync = Following::start(&bench.binary, route)?;
+    let start = |topics: &&str| {
+        let route = Route { source: &source.address, target: &target.address, topics };
+        Following::start(&bench.binary, route)
+    };
+    let mut syncs = topics.iter().map(start).collect::<Result<Vec<_>>>()?;
+    let sync = syncs.first_mut().context("no topics")?;
     while Wire::connect(&target.address)?.end_offsets("calm", 1)? == [None] {
         thread::sleep(Duration::from_millis(5));
         if sync.process.has_ended()? || sync.process.begin().elapsed() > ARRIVES_WITHIN {
