@@ -87,11 +87,12 @@ impl ByteBudget {
 
     /// Notes what came over a way whose round trip is long, and grows if that is limited by the budget.
     pub(crate) fn note_far(&self, bytes: usize, round_trip: Duration) {
-        let total = self.total();
-        if total >= self.size.most {
+        if self.total() >= self.size.most {
             return;
         }
         let mut passing = self.size.passing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Behind the lock: another worker may have let it grow meanwhile.
+        let total = self.total();
         let since = *passing.since.get_or_insert_with(Instant::now);
         passing.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
         let elapsed = since.elapsed();
